@@ -1,0 +1,37 @@
+// The compile-time bounds of the program: everything a peer can make us hold has one, and here they stand together.
+// What a user may set is in config/schema.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace weir {
+
+// HTTP (RFC 9112). A head beyond this is 431 (request) or 502 (response).
+inline constexpr std::size_t kHeaderBytesMax = 32 * 1024;
+inline constexpr std::size_t kHeaderFieldsMax = 128;
+inline constexpr std::size_t kTargetBytesMax = 16 * 1024;
+static_assert(kTargetBytesMax < kHeaderBytesMax);
+
+// WebSocket (RFC 6455).
+inline constexpr std::size_t kFrameHeaderBytesMax = 14;
+inline constexpr std::size_t kControlPayloadBytesMax = 125;
+inline constexpr std::size_t kCloseReasonBytesMax = 123;
+
+// One event is covered by at most so many buckets (limits of a rule, and the limits above it).
+inline constexpr std::size_t kBucketsPerEventMax = 8;
+
+// Tokens longer than this are not verified but invalid.
+inline constexpr std::size_t kTokenBytesMax = 8 * 1024;
+
+// Nesting that is followed in JSON; deeper is "can't be judged".
+inline constexpr std::size_t kJsonDepthMax = 64;
+
+// Buffers (net/slice.h).
+inline constexpr std::size_t kBlockBytes = 64 * 1024;
+// A socket that owes its peer more than this makes the other side stop reading; half of it resumes.
+inline constexpr std::size_t kSendQueueHighBytes = 256 * 1024;
+inline constexpr std::size_t kSendQueueLowBytes = kSendQueueHighBytes / 2;
+static_assert(kSendQueueHighBytes >= kBlockBytes);
+
+}  // namespace weir

@@ -1,0 +1,117 @@
+// The configuration as a value, read and checked: everything the gateway needs to know, nothing of YAML.
+//
+// A Config is immutable once loaded and shared by all workers; a reload makes a new one. Names are resolved: a route
+// points at its upstream by index and at its limits by id. Defaults stand in schema.h, the one table of keys.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "identity/identity.h"
+#include "log/logger.h"
+#include "net/endpoint.h"
+#include "net/reactor.h"
+#include "policy/content.h"
+#include "policy/limits.h"
+#include "policy/path_pattern.h"
+
+namespace weir::config {
+
+struct UpstreamAddress {
+    std::string url;   // as written, for logs and explain
+    std::string host;  // name or address text; empty for a Unix socket
+    std::uint16_t port = 80;
+    std::string unix_path;
+    std::string host_header;  // what a request that Weir makes itself says; proxied requests keep the client's Host
+};
+
+struct Upstream {
+    std::string name;
+    std::vector<UpstreamAddress> addresses;
+};
+
+enum class OnLimit : std::uint8_t { kClose, kHttp429, kMark };
+
+struct WebsocketRoute {
+    std::vector<policy::LimitId> connect;  // empty: connecting is not limited
+    OnLimit on_connect_limit = OnLimit::kClose;
+    policy::MessageRules messages;  // no rules: messages are not limited
+    std::uint64_t message_bytes_max = 1024 * 1024;
+    std::uint64_t connections_max_per_subject = 0;  // 0: no bound
+    std::optional<limit::Rate> notify;              // absent: every denial is answered
+    std::optional<limit::Rate> close_after;         // absent: denials never close
+    std::string answer;                             // template; empty: the built-in text
+    Nanos ping_interval{0};                         // 0: Weir sends no pings of its own
+};
+
+struct HttpRoute {
+    std::vector<policy::LimitId> limits;   // empty: proxied and not limited
+    OnLimit on_limit = OnLimit::kHttp429;  // or kMark
+    std::uint64_t body_bytes_max = 0;      // 0: no bound, bodies stream
+};
+
+struct Route {
+    std::string name;
+    policy::PathPattern path;
+    std::size_t upstream = 0;
+    std::optional<WebsocketRoute> websocket;  // absent: a WebSocket passes as any request does, unlimited
+    HttpRoute http;
+};
+
+struct Timeouts {
+    Nanos handshake = std::chrono::seconds(10);  // a request head, whole; the upstream's 101; a PROXY header
+    Nanos upstream_connect = std::chrono::seconds(5);
+    Nanos upstream_response = std::chrono::seconds(60);  // from the request's end to the response's head
+    Nanos body = std::chrono::seconds(60);               // between two pieces of a body
+    Nanos keep_alive = std::chrono::seconds(75);         // an idle connection between requests
+    Nanos idle = std::chrono::hours(1);                  // a WebSocket without a byte in either direction
+    Nanos close = std::chrono::seconds(2);               // for the peer's half of a close
+    Nanos drain = std::chrono::seconds(30);
+};
+
+struct Bounds {
+    std::uint64_t connections_max = 100'000;  // downstream, in the process
+    std::uint64_t pending_bytes_max = 0;      // 0: by limits.h
+    std::uint64_t upstream_idle_max = 64;     // pooled connections for each upstream address and worker
+};
+
+enum class OnStoreError : std::uint8_t { kClosed, kOpen, kLocal };
+
+struct Config {
+    std::vector<net::Endpoint> listen;
+    std::optional<net::Endpoint> admin;
+    std::vector<Upstream> upstreams;
+    identity::Options identity;
+    policy::SubjectOptions subject;
+    std::shared_ptr<const policy::LimitTable> limits;
+    std::vector<Route> routes;
+
+    std::string key_prefix = "rl";
+    bool disabled = false;  // RATELIMIT_DISABLE
+    OnStoreError on_store_error = OnStoreError::kClosed;
+    Nanos store_timeout = std::chrono::milliseconds(20);
+    std::uint64_t buckets_max = 1'000'000;
+    std::string snapshot_path;  // empty: none
+
+    std::vector<Cidr> allow_addresses, block_addresses;
+    std::vector<std::string> allow_subjects, block_subjects;  // "user:monitoring"
+    std::vector<std::string> cors_origins;
+    bool shadow = false;
+
+    LogLevel log_level = LogLevel::kInfo;
+    log::Format log_format = log::Format::kJson;
+    Nanos log_denial_interval = std::chrono::seconds(10);  // a denial is logged once per subject and limit per interval
+    Timeouts timeouts;
+    Bounds bounds;
+    unsigned workers = 0;  // 0: one per core
+    net::ReactorKind reactor = net::ReactorKind::kAuto;
+
+    // The first route that matches the normalised path; null when none does.
+    [[nodiscard]] const Route* find_route(std::string_view normalised_path) const;
+};
+
+}  // namespace weir::config

@@ -1,0 +1,63 @@
+#include "net/slice.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace weir::net {
+namespace {
+
+Block* allocate(BlockPool* pool, std::size_t capacity) {
+    void* memory = std::malloc(sizeof(Block) + capacity);
+    WEIR_ASSERT(memory != nullptr);
+    auto* block = new (memory) Block;
+    block->pool = pool;
+    block->capacity = static_cast<std::uint32_t>(capacity);
+    return block;
+}
+
+}  // namespace
+
+BlockPool::BlockPool(std::size_t blocks_max) : blocks_max_(blocks_max) {}
+
+BlockPool::~BlockPool() {
+    WEIR_ASSERT(out_ == 0);
+    for (Block* block : free_) std::free(block);
+}
+
+Slice BlockPool::try_take() {
+    if (full_out_ >= blocks_max_) return {};
+    Block* block = nullptr;
+    if (free_.empty()) {
+        block = allocate(this, kBlockBytes);
+    } else {
+        block = free_.back();
+        free_.pop_back();
+    }
+    ++full_out_;
+    ++out_;
+    bytes_out_ += kBlockBytes;
+    return {block, 0, kBlockBytes};
+}
+
+Slice BlockPool::copy(std::span<const std::uint8_t> bytes) {
+    Block* block = allocate(this, bytes.size());
+    if (!bytes.empty()) std::memcpy(block->data(), bytes.data(), bytes.size());
+    ++out_;
+    bytes_out_ += bytes.size();
+    return {block, 0, bytes.size()};
+}
+
+void BlockPool::put_back(Block* block) {
+    --out_;
+    bytes_out_ -= block->capacity;
+    // A copy may happen to have a whole block's size; it then joins the pool's blocks but was not counted as one.
+    if (block->capacity == kBlockBytes && full_out_ > 0) {
+        --full_out_;
+        free_.push_back(block);
+        return;
+    }
+    std::free(block);
+}
+
+}  // namespace weir::net
