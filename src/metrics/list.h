@@ -1,12 +1,183 @@
-// The one list of metrics. docs/reference/metrics.md is generated from it.
+// The one list of metrics: name, kind, help, labels and histogram bounds, a row each. docs/reference/metrics.md is
+// generated from it (reference.h), and registry_test.cpp checks that every family has its row.
+//
+// A new metric is a new enumerator and a new row here; nothing else lists them. Label values are closed sets that stand
+// below, or names that the configuration gives (route, limit, tier, upstream): never a user, an address or any other
+// text that a peer chose.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace weir::metrics {
 
 enum class Family : std::uint8_t {
     kDecisions,
+    kDecisionSeconds,
+    kConnections,
+    kConnectionsTotal,
+    kMessages,
+    kBytes,
+    kBuckets,
+    kBucketEvictions,
+    kConfigReloads,
+    kUpstreamErrors,
+    kBuildInfo,
+    kCount_,
 };
+inline constexpr std::size_t kFamilies = static_cast<std::size_t>(Family::kCount_);
+
+enum class Kind : std::uint8_t { kCounter, kGauge, kHistogram };
+
+// Values of the labels that are closed sets.
+namespace label {
+inline constexpr std::string_view kOther = "_other";  // what a bound made us throw together
+
+// weir_decisions_total{outcome}
+inline constexpr std::string_view kAllowed = "allowed";
+inline constexpr std::string_view kDenied = "denied";
+inline constexpr std::string_view kShadowDenied = "shadow_denied";
+inline constexpr std::string_view kErrorOpen = "error_open";
+inline constexpr std::string_view kErrorClosed = "error_closed";
+
+// weir_connections_total{outcome}; `denied` as above
+inline constexpr std::string_view kAccepted = "accepted";
+inline constexpr std::string_view kRefused = "refused";
+inline constexpr std::string_view kRejected = "rejected";
+inline constexpr std::string_view kBlocked = "blocked";
+inline constexpr std::string_view kMalformed = "malformed";
+inline constexpr std::string_view kUpstreamError = "upstream_error";
+inline constexpr std::string_view kUpstreamRefused = "upstream_refused";
+
+// {direction}
+inline constexpr std::string_view kUpstream = "upstream";
+inline constexpr std::string_view kDownstream = "downstream";
+
+// weir_config_reloads_total{outcome}
+inline constexpr std::string_view kApplied = "applied";
+inline constexpr std::string_view kInvalid = "invalid";
+}  // namespace label
+
+struct LabelRow {
+    std::string_view name;
+    std::string_view values;  // for the manual: what a value may be
+};
+
+inline constexpr std::size_t kLabelsMax = 4;
+inline constexpr std::size_t kBoundsMax = 12;
+
+struct FamilyRow {
+    Family family;
+    std::string_view name;
+    Kind kind;
+    std::string_view help;
+    std::array<LabelRow, kLabelsMax> labels = {};  // the rows with a name count
+    std::array<double, kBoundsMax> bounds = {};    // of a histogram, rising, in seconds; the positive ones count
+
+    [[nodiscard]] constexpr std::size_t label_count() const {
+        std::size_t n = 0;
+        while (n < labels.size() && !labels[n].name.empty()) ++n;
+        return n;
+    }
+    [[nodiscard]] constexpr std::size_t bound_count() const {
+        std::size_t n = 0;
+        while (n < bounds.size() && bounds[n] > 0) ++n;
+        return n;
+    }
+};
+
+inline constexpr LabelRow kRouteLabel{"route", "the name of a route of the configuration; `_none` when none matched"};
+inline constexpr LabelRow kDirectionLabel{"direction",
+                                          "`upstream` (from client to backend), `downstream` (from backend to client)"};
+
+inline constexpr std::array<FamilyRow, kFamilies> kList{{
+    {Family::kDecisions,
+     "weir_decisions_total",
+     Kind::kCounter,
+     "Decisions about events (connections, messages, requests), one for each limit that covered the event.",
+     {{kRouteLabel,
+       {"limit", "the name of a limit"},
+       {"tier", "the name of the caller's tier"},
+       {"outcome",
+        "`allowed`, `denied`, `shadow_denied` (would have been denied, and passed since `shadow` is on), `error_open` "
+        "and `error_closed` (the store could not answer, and the event passed or not by `on_store_error`)"}}}},
+    {Family::kDecisionSeconds,
+     "weir_decision_seconds",
+     Kind::kHistogram,
+     "Time that a decision took, from the question to the store's answer.",
+     {},
+     {0.000001, 0.000002, 0.000005, 0.00001, 0.00002, 0.00005, 0.0001, 0.001, 0.01, 0.1, 1}},
+    {Family::kConnections,
+     "weir_connections",
+     Kind::kGauge,
+     "WebSocket connections that are open now.",
+     {{kRouteLabel}}},
+    {Family::kConnectionsTotal,
+     "weir_connections_total",
+     Kind::kCounter,
+     "WebSocket handshakes by how they ended.",
+     {{kRouteLabel,
+       {"outcome",
+        "`accepted` (the backend took it), `denied` (a limit), `refused` (a bound on connections, ours or "
+        "`max_connections`), `rejected` (a token that does not verify, with `on_invalid: reject`), `blocked` (the "
+        "block list), `malformed` (not a handshake that RFC 6455 allows), `upstream_error` (no backend could be "
+        "reached, or its answer broke the protocol), `upstream_refused` (the backend answered with another status "
+        "than 101)"}}}},
+    {Family::kMessages,
+     "weir_messages_total",
+     Kind::kCounter,
+     "WebSocket messages that were passed on.",
+     {{kRouteLabel, kDirectionLabel}}},
+    {Family::kBytes,
+     "weir_bytes_total",
+     Kind::kCounter,
+     "Bytes passed on: WebSocket frames with their headers, and bodies of HTTP messages.",
+     {{kRouteLabel, kDirectionLabel}}},
+    {Family::kBuckets, "weir_buckets", Kind::kGauge, "Buckets that the in-process table holds now."},
+    {Family::kBucketEvictions, "weir_bucket_evictions_total", Kind::kCounter,
+     "Buckets with something left to say that were forgotten because the table was full."},
+    {Family::kConfigReloads,
+     "weir_config_reloads_total",
+     Kind::kCounter,
+     "Attempts to read the configuration again.",
+     {{{"outcome", "`applied`, `invalid` (the old configuration stays)"}}}},
+    {Family::kUpstreamErrors,
+     "weir_upstream_errors_total",
+     Kind::kCounter,
+     "Failures of backends.",
+     {{{"upstream", "the name of an upstream of the configuration"},
+       {"kind",
+        "`refused`, `unreachable` (no route, no such name), `timeout`, `reset`, `closed` (in the middle of an answer), "
+        "`malformed` (an answer that breaks HTTP or WebSocket), `too_large` (a response head beyond its bound), "
+        "`exhausted` (a bound of Weir's own), `_other`"}}}},
+    {Family::kBuildInfo,
+     "weir_build_info",
+     Kind::kGauge,
+     "Always 1; says in its label what is running.",
+     {{{"version", "the version, as `weir --version` prints it"}}}},
+}};
+
+[[nodiscard]] constexpr const FamilyRow& family_row(Family family) {
+    return kList[static_cast<std::size_t>(family)];
+}
+
+// A row stands at its enumerator's place, has a name and a help text; exactly the histograms have bounds, and they
+// rise.
+[[nodiscard]] constexpr bool list_is_sound() {
+    for (std::size_t i = 0; i < kList.size(); ++i) {
+        const FamilyRow& row = kList[i];
+        if (static_cast<std::size_t>(row.family) != i || !row.name.starts_with("weir_") || row.help.empty())
+            return false;
+        if ((row.kind == Kind::kCounter) != row.name.ends_with("_total")) return false;
+        if ((row.kind == Kind::kHistogram) != (row.bound_count() > 0)) return false;
+        for (std::size_t b = 1; b < row.bound_count(); ++b) {
+            if (row.bounds[b] <= row.bounds[b - 1]) return false;
+        }
+    }
+    return true;
+}
+static_assert(list_is_sound());
 
 }  // namespace weir::metrics
