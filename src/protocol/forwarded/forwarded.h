@@ -4,6 +4,8 @@
 // Pure. Whom to believe is the caller's business (identity/).
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -14,8 +16,14 @@
 
 namespace weir::protocol::forwarded {
 
+// More entries than this are not read: no honest chain is so long, and the walk ends at the last one read.
+inline constexpr std::size_t kEntriesMax = 64;
+// A PROXY v2 header may claim 64 KiB of TLVs; a client that claims more than this is refused (kTooLarge).
+inline constexpr std::size_t kProxyHeaderBytesMax = 4096;
+
 // Entries from the nearest proxy outwards (right to left over all fields of the name). An entry that is no address is
-// nullopt and ends the walk. X-Forwarded-For also in the forms with a port: "1.2.3.4:80", "[2001:db8::1]:80".
+// nullopt and ends the walk; nothing behind it is returned. X-Forwarded-For also in the forms with a port:
+// "1.2.3.4:80", "[2001:db8::1]:80".
 [[nodiscard]] std::vector<std::optional<IpAddress>> x_forwarded_for(std::span<const std::string_view> values);
 // The `for` parameters; quoted strings with brackets and port; "unknown" and "_hidden" are no address.
 [[nodiscard]] std::vector<std::optional<IpAddress>> forwarded_for(std::span<const std::string_view> values);
