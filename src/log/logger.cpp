@@ -94,8 +94,7 @@ class AsyncLogger final : public Logger {
     }
     ~AsyncLogger() override {
         AsyncLogger::flush();
-        lines_.reset();
-        pool_.reset();  // joins the writing thread
+        pool_.reset();  // joins the writing thread, so that everything it holds ends on this one
     }
     AsyncLogger(const AsyncLogger&) = delete;
     AsyncLogger& operator=(const AsyncLogger&) = delete;
@@ -104,7 +103,7 @@ class AsyncLogger final : public Logger {
 
     void write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) override {
         if (!enabled(level)) return;
-        const std::string line = format_line(format_, clock_wall_now(), level, message, fields);
+        const std::string line = format_line(format_, SystemClock().wall_now(), level, message, fields);
         lines_->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
     }
 
@@ -115,8 +114,6 @@ class AsyncLogger final : public Logger {
     }
 
   private:
-    static WallTime clock_wall_now() { return SystemClock().wall_now(); }
-
     std::atomic<LogLevel> level_;
     const Format format_;
     std::shared_ptr<StandardErrorSink> sink_;
