@@ -8,6 +8,7 @@ namespace weir::net {
 namespace {
 
 Block* allocate(BlockPool* pool, std::size_t capacity) {
+    WEIR_ASSERT(capacity <= 0xFFFFFFFFU);
     void* memory = std::malloc(sizeof(Block) + capacity);
     WEIR_ASSERT(memory != nullptr);
     auto* block = new (memory) Block;
@@ -41,18 +42,19 @@ Slice BlockPool::try_take() {
 }
 
 Slice BlockPool::copy(std::span<const std::uint8_t> bytes) {
-    Block* block = allocate(this, bytes.size());
+    // A whole block's size marks the pool's own blocks, so a copy never has it.
+    const std::size_t capacity = bytes.size() == kBlockBytes ? kBlockBytes + 1 : bytes.size();
+    Block* block = allocate(this, capacity);
     if (!bytes.empty()) std::memcpy(block->data(), bytes.data(), bytes.size());
     ++out_;
-    bytes_out_ += bytes.size();
+    bytes_out_ += capacity;
     return {block, 0, bytes.size()};
 }
 
 void BlockPool::put_back(Block* block) {
     --out_;
     bytes_out_ -= block->capacity;
-    // A copy may happen to have a whole block's size; it then joins the pool's blocks but was not counted as one.
-    if (block->capacity == kBlockBytes && full_out_ > 0) {
+    if (block->capacity == kBlockBytes) {
         --full_out_;
         free_.push_back(block);
         return;

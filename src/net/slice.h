@@ -113,6 +113,7 @@ class BlockPool {
         return copy(std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
     }
 
+    [[nodiscard]] bool at_bound() const { return full_out_ >= blocks_max_; }
     [[nodiscard]] std::size_t blocks_out() const { return out_; }  // taken and not returned, copies too
     [[nodiscard]] std::size_t bytes_out() const { return bytes_out_; }
 
