@@ -2,8 +2,12 @@
 // 6, 7).
 //
 // A sized body is counted. A chunked body is validated as strictly as a head (hexadecimal size without sign, CRLF, no
-// chunk extension from downstream, bounded trailer section) and its content is given out without its framing, so that
-// the caller writes framing of its own. Pure, resumable at any byte, nothing is buffered.
+// chunk extension from downstream, bounded trailer section of well-formed field lines) and its content is given out
+// without its framing, so that the caller writes framing of its own. Trailers and an upstream's chunk extensions (with
+// the white space that some servers pad a size with) are checked, bounded and dropped.
+//
+// Pure, resumable at any byte, nothing is buffered. How the input is cut never changes what comes out, nor what is
+// refused. After an error the reader stays in error.
 #pragma once
 
 #include <cstdint>
@@ -14,18 +18,24 @@
 
 namespace weir::protocol::http {
 
+// A chunk's size has at most so many digits (2^60 bytes), leading zeros included.
+inline constexpr std::size_t kChunkSizeDigitsMax = 15;
+// The extension of one chunk, which a peer could otherwise send without end and without content.
+inline constexpr std::size_t kChunkExtensionBytesMax = 4 * 1024;
+
 class BodyReader {
   public:
     struct Options {
-        bool refuse_chunk_extensions = true;  // from downstream; an upstream's are dropped
+        bool refuse_chunk_extensions = true;            // from downstream; an upstream's are dropped
+        ErrorSource source = ErrorSource::kDownstream;  // whose fault an error is
     };
     BodyReader() = default;
     BodyReader(BodyFraming framing, std::uint64_t content_length, Options options);
 
     struct Piece {
-        std::string_view content;  // body bytes, a view into the input; may be empty
-        std::size_t consumed = 0;  // bytes of input used, framing included
-        bool done = false;         // the message ends after `consumed`
+        std::string_view content = {};  // body bytes, a view into the input; may be empty
+        std::size_t consumed = 0;       // bytes of input used, framing included
+        bool done = false;              // the message ends after `consumed`
     };
     // The next piece at the start of `bytes` (not empty). Call again with the rest until all is consumed or `done`.
     [[nodiscard]] Result<Piece> next(std::string_view bytes);
@@ -34,13 +44,35 @@ class BodyReader {
     [[nodiscard]] bool done() const { return done_; }
 
   private:
+    enum class State : std::uint8_t {
+        kSizeStart,  // the chunk's size, of which nothing was read
+        kSize,
+        kExtension,  // ignored up to its CR
+        kSizeLf,
+        kData,
+        kDataCr,
+        kDataLf,
+        kTrailerStart,  // of a trailer line, or of the empty one
+        kTrailerName,
+        kTrailerValue,
+        kTrailerLf,
+        kEndLf,
+        kFailed,
+    };
+
+    [[nodiscard]] Error fail(ErrorCode code, std::string_view detail);
+    [[nodiscard]] Result<Piece> next_chunked(std::string_view bytes);
+    [[nodiscard]] Result<void> take_framing(char c);
+    [[nodiscard]] Result<void> take_size(char c);
+    [[nodiscard]] Result<void> take_trailer(char c);
+
     BodyFraming framing_ = BodyFraming::kNone;
     Options options_;
     bool done_ = true;
     std::uint64_t left_ = 0;  // of the body, or of the current chunk
-    std::uint8_t state_ = 0;  // of the chunked grammar
+    State state_ = State::kSizeStart;
     std::uint8_t digits_ = 0;
-    std::uint32_t trailer_bytes_ = 0;
+    std::uint32_t ignored_bytes_ = 0;  // of the current chunk's extension, or of the trailer section
 };
 
 }  // namespace weir::protocol::http

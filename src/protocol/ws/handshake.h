@@ -18,8 +18,8 @@ namespace weir::protocol::ws {
 // route's rules.
 [[nodiscard]] bool wants_websocket(const http::RequestHead& head);
 
-// Checks the rest: version 13 (kUnsupported: answered 426 with Sec-WebSocket-Version: 13), a key of 16 bytes in base64,
-// HTTP/1.1, no body.
+// Checks the rest: `Connection: upgrade`, version 13 (another one is kUnsupported: answered 426 with
+// Sec-WebSocket-Version: 13; none at all is kMalformed), one key of 16 bytes in base64, HTTP/1.1, no body.
 [[nodiscard]] Result<void> check_handshake(const http::RequestHead& head);
 
 // base64(SHA-1(key + GUID)).
@@ -41,9 +41,10 @@ struct DeflateParameters {
 [[nodiscard]] std::string filtered_extension_offer(const std::vector<http::Field>& fields);
 
 // What the upstream's 101 accepted. nullopt: no extension. kMalformed: an extension that was not offered, or parameters
-// that RFC 7692 forbids.
+// that RFC 7692 forbids. `offer` is what filtered_extension_offer gave; without one it is taken that permessage-deflate
+// was offered, with everything that it knows. Extension names are compared with case, as browsers do.
 [[nodiscard]] Result<std::optional<DeflateParameters>> accepted_deflate(
-    const std::vector<http::Field>& response_fields);
+    const std::vector<http::Field>& response_fields, std::optional<std::string_view> offer = std::nullopt);
 
 // The Sec-WebSocket-Extensions value that is relayed to the client: as the upstream wrote it, with
 // client_no_context_takeover added when `drops_messages` and it is missing (RFC 7692 7.1.1.2), so that each of the
