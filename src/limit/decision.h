@@ -1,6 +1,7 @@
 // What a bucket says about one event. A denial is a decision, not an error.
 //
 // Units: events and nanoseconds. On the wire durations are whole seconds, rounded up (`whole_seconds_up`).
+// The numbers describe the bucket after the event: an admitted event is already taken from `remaining`.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,11 @@ struct Decision {
     std::uint64_t limit = 0;      // COUNT of the rate (of GCRA too; its burst shows in `remaining`)
     std::uint64_t remaining = 0;  // what could still be sent now, never negative
     Nanos reset_after{0};         // until the bucket is full again
-    Nanos retry_after{0};         // until one more event (of cost 1) would be admitted; 0 if it would be now
-    Nanos more_after{0};          // until `remaining` grows: the `t` of the RateLimit field; 0 when full
+    // Allowed: until one more event (of cost 1) would be admitted, 0 if it would be now. Denied: until this same event
+    // would be, so never 0. An event that costs more than the bucket ever holds can't be admitted at all: it is told
+    // to wait one period, so that no client tries again at once.
+    Nanos retry_after{0};
+    Nanos more_after{0};  // until `remaining` grows: the `t` of the RateLimit field; 0 when full
 
     friend bool operator==(const Decision&, const Decision&) = default;
 };
