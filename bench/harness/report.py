@@ -64,9 +64,9 @@ def load_table(runs, scenario):
         busy = runs.values(*here, "proxy_busy")
         # Where the proxy still had time to spare, another part was the limit, and the rate is a lower bound.
         bound = "≥ " if busy and busy.median < 0.95 and scenario.name != "paced" else ""
-        cells = [subject, runs.values(*here, "cpu_us").text(),
-                 runs.ratio("cpu_us", here, (scenario.name, "nginx")).text(),
-                 runs.ratio("cpu_us", here, (scenario.name, "floor-copy")).text(),
+        against = ["1" if subject == other else runs.ratio("cpu_us", here, (scenario.name, other)).text()
+                   for other in ("nginx", "floor-copy")]
+        cells = [subject, runs.values(*here, "cpu_us").text(), *against,
                  f"{bound}{rate.median:,.0f}" if rate else "–", runs.values(*here, "p50_us").text(0),
                  runs.values(*here, "p99_us").text(0), percent(busy), generator]
         rows.append("| " + " | ".join(cells) + " |")
@@ -92,7 +92,7 @@ def floor_of_same_kind(runs, subject):
 
 
 def targets(runs):
-    """Rows of (what, who, bound as text, measured as text, median, bound)."""
+    """Rows of (what, who, bound as text, measured as text, whether it is met), for what was measured."""
     rows = []
 
     def add(what, subject, spread, bound, unit="×", digits=2, strict=False):
