@@ -1,7 +1,9 @@
-// tcpproxy: the physical floor for a user-space proxy. Copies bytes between client and upstream and
-// looks at none of them. One thread, one level-triggered epoll.
-//   --mode copy     recv(2) + send(2) through one shared buffer
-//   --mode splice   splice(2) socket -> pipe -> socket, nothing is copied to user space
+// floor_epoll: what a proxy in user space must pay with epoll. It copies bytes between client and upstream and looks at
+// none of them. One thread, one level-triggered epoll.
+//   --mode copy     recv(2) and send(2) through one shared buffer
+//   --mode splice   splice(2) from socket to pipe to socket: nothing is copied to user space
+//
+// When one side takes no more, its peer is read no further: at most one buffer is kept for each direction.
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>

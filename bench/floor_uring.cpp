@@ -1,5 +1,8 @@
-// tcpproxy_uring: the same floor with io_uring: multishot accept and recv, a provided-buffer ring,
-// sends straight from the received buffer, one io_uring_enter(2) per loop.
+// floor_uring: what a proxy in user space must pay on io_uring. It copies bytes between client and upstream and looks
+// at none of them: multishot accept and receive, a ring of provided buffers, sends straight from the received buffer,
+// one io_uring_enter(2) a turn.
+//
+// A Pair lives until its last completion (`refs`): the kernel owns its sockets and buffers until then. One thread.
 #include <cerrno>
 #include <csignal>
 #include <deque>

@@ -25,12 +25,14 @@ def free_port():
 class Process:
     """A child on one CPU. Its output goes to a file, whose end is quoted when it fails."""
 
-    def __init__(self, name, command, cpu, directory, env=None):
+    def __init__(self, name, command, cpu, directory):
         self.name = name
         self.log_path = os.path.join(directory, name + ".log")
         with open(self.log_path, "wb") as log:
-            self.child = subprocess.Popen(["taskset", "-c", str(cpu)] + command, stdin=subprocess.DEVNULL, stdout=log,
-                                          stderr=subprocess.STDOUT, cwd=directory, env=env)
+            # Both programs become the command by exec, so its pid is ours to end; should we be killed, it is ended, too.
+            prefix = ["setpriv", "--pdeathsig", "TERM", "taskset", "-c", str(cpu)]
+            self.child = subprocess.Popen(prefix + command, stdin=subprocess.DEVNULL, stdout=log,
+                                          stderr=subprocess.STDOUT, cwd=directory)
         self.pid = self.child.pid
 
     def output(self):
