@@ -40,6 +40,13 @@ struct Loaded {
 
 [[nodiscard]] Loaded load(const Sources& sources);
 
+// Reads a whole file, at most kFileBytesMax of it (config/document.h); what Sources::read_file is when it is not set.
+[[nodiscard]] bool read_file(const std::string& path, std::string& content);
+
+// The configuration that `sources` make, with every default, as YAML (which loads again) or JSON; secrets are "***".
+// Empty when there are problems: load() tells them.
+[[nodiscard]] std::string effective_text(const Sources& sources, bool json);
+
 // The text of a preset with the upstream filled in; empty when there is no such preset.
 [[nodiscard]] std::string preset_text(std::string_view name, std::string_view upstream_url);
 [[nodiscard]] std::vector<std::string> preset_names();

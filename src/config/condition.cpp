@@ -1,0 +1,104 @@
+// Conditions of message rules: from nodes of the file to policy::Condition. Depth was bounded by validate().
+#include <charconv>
+
+#include "base/text.h"
+#include "config/build.h"
+#include "config/tree.h"
+#include "config/values.h"
+
+namespace weir::config {
+
+namespace {
+
+using policy::Condition;
+using policy::Conditions;
+using policy::JsonScalar;
+
+constexpr int kDepthMax = 32;  // validate() allows less; a tree that it refused must not cost the stack either
+
+Condition condition_of(const Node& node, Report& report, int depth);
+
+JsonScalar json_scalar(const Node& node) {
+    if (node.is(Node::Kind::kNull)) return nullptr;
+    if (!node.plain) return node.text;
+    if (node.text == "true" || node.text == "false") return node.text == "true";
+    if (!is_json_number(node.text)) return node.text;
+    const char* end = node.text.data() + node.text.size();
+    std::int64_t integer = 0;
+    if (const auto [at, error] = std::from_chars(node.text.data(), end, integer); error == std::errc{} && at == end) {
+        return integer;
+    }
+    double number = 0;
+    const auto [at, error] = std::from_chars(node.text.data(), end, number);
+    if (error != std::errc{} || at != end) return node.text;
+    return number;
+}
+
+// RFC 6901: "~" only as "~0" or "~1".
+void check_pointer(const std::string& pointer, const Place& place, Report& report) {
+    if (pointer.empty()) report.error(place, "the name of a JSON member is empty");
+    if (!pointer.starts_with('/')) return;
+    for (std::size_t at = pointer.find('~'); at != std::string::npos; at = pointer.find('~', at + 1)) {
+        const char next = at + 1 < pointer.size() ? pointer[at + 1] : '\0';
+        if (next != '0' && next != '1') {
+            report.error(place, quoted(pointer) + " is no JSON Pointer, expected '~0' or '~1' for '~' and '/'");
+            return;
+        }
+    }
+}
+
+void add_json(const Node& json, Conditions& all, Report& report) {
+    if (json.is(Node::Kind::kMap) && json.entries.empty())
+        report.error(json.place, "when.json: the condition is empty");
+    if (const Node* has = json.find("has"); has != nullptr && has->is(Node::Kind::kScalar)) {
+        check_pointer(has->text, has->place, report);
+        all.push_back({Condition::JsonHas{has->text}});
+    }
+    const Node* equals = json.find("equals");
+    if (equals == nullptr || !equals->is(Node::Kind::kMap)) return;
+    if (equals->entries.empty()) report.error(equals->place, "when.json.equals: the condition is empty");
+    for (const Entry& entry : equals->entries) {
+        check_pointer(entry.key, entry.place, report);
+        all.push_back({Condition::JsonEquals{entry.key, json_scalar(entry.value)}});
+    }
+}
+
+Conditions conditions_of(const Node& list, Report& report, int depth) {
+    Conditions all;
+    for (const Node& item : list.items) all.push_back(condition_of(item, report, depth));
+    return all;
+}
+
+// Several keys in one map must all hold.
+Condition condition_of(const Node& node, Report& report, int depth) {
+    Conditions all;
+    if (depth == kDepthMax) return {Condition::All{}};
+    for (const Entry& entry : node.entries) {
+        const Node& value = entry.value;
+        if (entry.key == "json") {
+            add_json(value, all, report);
+        } else if (entry.key == "binary") {
+            all.push_back({Condition::Binary{value.text == "true"}});
+        } else if (entry.key == "larger_than") {
+            all.push_back({Condition::LargerThan{parse_size(value.text).value_or(0)}});
+        } else if (entry.key == "all") {
+            all.push_back({Condition::All{conditions_of(value, report, depth + 1)}});
+        } else if (entry.key == "any") {
+            all.push_back({Condition::Any{conditions_of(value, report, depth + 1)}});
+        } else if (entry.key == "not") {
+            auto inner = std::make_unique<Condition>(condition_of(value, report, depth + 1));
+            all.push_back({Condition::Not{std::move(inner)}});
+        }
+    }
+    if (all.size() == 1) return std::move(all.front());
+    return {Condition::All{std::move(all)}};
+}
+
+}  // namespace
+
+std::unique_ptr<policy::Condition> build_condition(const Node& node, Report& report) {
+    if (!node.is(Node::Kind::kMap)) return nullptr;
+    return std::make_unique<Condition>(condition_of(node, report, 0));
+}
+
+}  // namespace weir::config

@@ -1,0 +1,427 @@
+#include "config/schema.h"
+
+#include <algorithm>
+#include <array>
+
+namespace weir::config {
+
+namespace {
+
+using enum Shape;
+using enum Scalar;
+using enum Change;
+
+constexpr std::string_view kAlgorithms = "fixed_window|sliding_window|gcra";
+
+// clang-format off
+constexpr auto kKeys = std::to_array<Key>({
+    // Doors.
+    {.path = "listen", .shape = kOneOrList, .scalar = kEndpoint, .standard = "0.0.0.0:8080", .change = kRestart,
+     .description = "Where clients connect: an address and port, or a Unix socket; one or a list.",
+     .example = "[\"0.0.0.0:8080\", \"unix:/run/weir.sock\"]"},
+    {.path = "admin", .scalar = kEndpoint, .change = kRestart,
+     .description = "Where health, readiness and metrics are served: a loopback address or a Unix socket; off when absent.",
+     .example = "127.0.0.1:9180"},
+    {.path = "upstreams", .shape = kNamed,
+     .description = "The backends, by name. The one key that has no default.",
+     .example = "{app: \"http://127.0.0.1:8000\"}"},
+    {.path = "upstreams.*", .shape = kOneOrList, .scalar = kUpstream,
+     .description = "A backend: http://HOST[:PORT] or unix:/PATH; a list is tried in turn.",
+     .example = "[\"http://10.0.0.1:8000\", \"http://10.0.0.2:8000\"]"},
+    {.path = "tls", .shape = kMap, .available = false, .description = "TLS for clients.", .example = "{certificate: FILE, key: FILE}"},
+    {.path = "trusted_proxies", .shape = kOneOrList, .scalar = kNetwork, .standard = "[]",
+     .description = "Peers whose word on the client's address and identity is taken.",
+     .example = "[127.0.0.1/32, 10.0.0.0/8]"},
+    {.path = "client_address", .shape = kMap, .description = "How the address of a client behind trusted proxies is found."},
+    {.path = "client_address.from", .scalar = kChoice, .standard = "x-forwarded-for",
+     .bounds = "x-forwarded-for|forwarded|proxy-protocol|peer",
+     .description = "What a trusted proxy tells the client's address in; peer is the TCP peer, always."},
+    {.path = "client_address.ipv6_prefix", .scalar = kInteger, .standard = "64", .bounds = "1..128",
+     .description = "IPv6 addresses that share so many leading bits are counted as one client.", .variable = "RATELIMIT_IPV6_MASK"},
+    {.path = "client_address.trust_unix", .scalar = kBoolean, .standard = "true",
+     .description = "Whether a peer on a Unix socket is a trusted proxy."},
+
+    // Who is calling.
+    {.path = "identity", .shape = kMap, .description = "How a request says who sends it; without it every caller is an address."},
+    {.path = "identity.jwt", .shape = kMap, .optional_section = true,
+     .description = "JSON Web Tokens. Exactly one of secret, public_key and jwks says what verifies them."},
+    {.path = "identity.jwt.from", .shape = kOneOrList, .scalar = kToken, .standard = "[authorization, \"query:token\"]",
+     .description = "Where a token may stand, tried in this order: authorization, query:NAME, cookie:NAME, subprotocol:MARKER.",
+     .example = "[authorization, \"cookie:session\", \"subprotocol:app.jwt\"]"},
+    {.path = "identity.jwt.secret", .scalar = kSecret,
+     .description = "The shared secret of HS256. Empty: no token can be verified and every caller is anonymous.",
+     .example = "${JWT_SECRET}"},
+    {.path = "identity.jwt.public_key", .scalar = kFile,
+     .description = "A PEM file with the public key of RS256, ES256 or EdDSA.", .example = "/etc/weir/jwt.pem"},
+    {.path = "identity.jwt.jwks", .scalar = kFile, .description = "A file with a JSON Web Key Set.", .example = "/etc/weir/jwks.json"},
+    {.path = "identity.jwt.jwks_refresh", .scalar = kDuration, .available = false,
+     .description = "How often a key set behind a URL is fetched again.", .example = "5m"},
+    {.path = "identity.jwt.issuer", .scalar = kText, .description = "What the claim iss must be; absent: anything.",
+     .example = "https://id.example/"},
+    {.path = "identity.jwt.audience", .scalar = kText, .description = "What the claim aud must be or hold; absent: anything.",
+     .example = "chat"},
+    {.path = "identity.jwt.leeway", .scalar = kDuration, .standard = "0s", .bounds = "0s..10m",
+     .description = "By how much the issuer's clock may differ when exp and nbf are checked."},
+    {.path = "identity.jwt.claims", .shape = kMap,
+     .description = "Which claims say what; each a name, a path such as realm.role, or a list of which the first present counts."},
+    {.path = "identity.jwt.claims.user", .shape = kOneOrList, .scalar = kText, .standard = "sub",
+     .description = "The claim that names the user.", .example = "[sub, username]"},
+    {.path = "identity.jwt.claims.tier", .shape = kOneOrList, .scalar = kText, .standard = "tier",
+     .description = "The claim that names the tier."},
+    {.path = "identity.jwt.claims.superuser", .shape = kOneOrList, .scalar = kText, .standard = "is_superuser",
+     .description = "The flag of a superuser."},
+    {.path = "identity.jwt.claims.usage_capped", .shape = kOneOrList, .scalar = kText, .standard = "is_usage_capped",
+     .description = "The flag of a caller whose use is capped."},
+    {.path = "identity.jwt.on_invalid", .scalar = kChoice, .standard = "anonymous", .bounds = "anonymous|reject",
+     .description = "What a token that does not verify makes of its caller."},
+    {.path = "identity.lookup", .shape = kMap, .available = false, .description = "Asks the application who a caller is.",
+     .example = "{url: \"http://127.0.0.1:8000/internal/whoami\"}"},
+    {.path = "identity.trusted_headers", .shape = kMap, .optional_section = true,
+     .description = "Header fields in which a trusted proxy names the caller; removed from anyone else's requests."},
+    {.path = "identity.trusted_headers.user", .scalar = kHeader, .standard = "X-Weir-User",
+     .description = "The field that names the user."},
+    {.path = "identity.trusted_headers.tier", .scalar = kHeader, .standard = "X-Weir-Tier",
+     .description = "The field that names the tier."},
+
+    // Limits.
+    {.path = "tiers", .shape = kNamed, .description = "Classes of callers beside or instead of the built-in multipliers.",
+     .example = "{anonymous: 1, authenticated: 2, partner: 5}"},
+    {.path = "tiers.*", .scalar = kNumber, .bounds = "0.001..1000000",
+     .description = "By how much this tier multiplies the base rate of a limit.", .example = "5"},
+    {.path = "default_algorithm", .scalar = kChoice, .standard = "sliding_window", .bounds = kAlgorithms,
+     .description = "How limits count that do not say it themselves."},
+    {.path = "limits", .shape = kNamed, .description = "Named rates; adds to the built-in table and overrides it.",
+     .example = "{READ_MEDIUM: 30/m, SITE_WIDE: {rate: 5000/s, per: global}}"},
+    {.path = "limits.*", .shape = kMapOrOne, .scalar = kRate,
+     .description = "A limit; the short form is its base rate, which each tier multiplies.", .example = "30/m"},
+    {.path = "limits.*.rate", .scalar = kRate, .description = "The base rate, which each tier multiplies.", .example = "30/m"},
+    {.path = "limits.*.*", .scalar = kRate, .description = "The name of a tier: the rate of that tier, which wins over the multiplier.",
+     .example = "20/m"},
+    {.path = "limits.*.algorithm", .scalar = kChoice, .bounds = kAlgorithms, .description = "How this limit counts.",
+     .example = "gcra"},
+    {.path = "limits.*.burst", .scalar = kInteger, .bounds = "1..1000000000",
+     .description = "gcra: how many may come at once; the rate's count when absent.", .example = "5"},
+    {.path = "limits.*.group", .scalar = kName,
+     .description = "The bucket that this limit counts in, shared by all that name it; the limit's name in lower case when absent.",
+     .example = "reads"},
+    {.path = "limits.*.per", .shape = kOneOrList, .scalar = kSubject,
+     .description = "Who is counted: ip, user, connection, global, claim:NAME, header:NAME; the caller when absent. "
+                    "A list counts each combination.",
+     .example = "\"claim:org_id\""},
+    {.path = "limits.*.count_denied", .scalar = kBoolean, .standard = "false",
+     .description = "Whether a denied event takes from the bucket too."},
+    {.path = "limits.*.shadow", .scalar = kBoolean, .standard = "false",
+     .description = "Decides, logs and counts, but lets everything pass."},
+
+    // Routes.
+    {.path = "routes", .shape = kMaps,
+     .standard = "[{name: default, path: \"/**\", websocket: {connect: WS_CONNECT, messages: [{limit: WS_MESSAGE}]}}]",
+     .description = "What is limited how; the first route whose path matches counts. A request that matches none is answered 404."},
+    {.path = "routes[].name", .scalar = kText, .description = "For logs and metrics; unique. The path when absent.",
+     .example = "agent-chat"},
+    {.path = "routes[].path", .scalar = kPath,
+     .description = "Required. Exact, or with * for one segment, or ending in /** for everything below.",
+     .example = "/ws/document/*/query/"},
+    {.path = "routes[].upstream", .scalar = kText, .description = "The backend; may be absent where there is one upstream.",
+     .example = "app"},
+    {.path = "routes[].websocket", .shape = kMap, .optional_section = true,
+     .description = "Limits of WebSockets; absent: a WebSocket passes as any request does."},
+    {.path = "routes[].websocket.connect", .shape = kOneOrList, .scalar = kLimit,
+     .description = "What opening a WebSocket counts under; absent: it is not limited.", .example = "WS_CONNECT"},
+    {.path = "routes[].websocket.max_message_bytes", .scalar = kSize, .standard = "1MiB", .bounds = "1..1GiB",
+     .description = "A longer message of a client closes the connection with 1009."},
+    {.path = "routes[].websocket.max_connections", .shape = kMap, .description = "WebSockets of this route open at a time."},
+    {.path = "routes[].websocket.max_connections.per_subject", .scalar = kInteger, .standard = "0", .bounds = "0..1000000",
+     .description = "For each caller; 0: no bound.", .example = "20"},
+    {.path = "routes[].websocket.inspect_bytes", .scalar = kSize, .standard = "64KiB", .bounds = "128..1MiB",
+     .description = "How much of a message a rule may look at; one that can't be judged within it counts under the strictest rule."},
+    {.path = "routes[].websocket.ping_interval", .scalar = kDuration, .standard = "0s", .bounds = "0s..1d",
+     .description = "How often Weir pings a client that is silent; 0s: never.", .example = "30s"},
+    {.path = "routes[].websocket.messages", .shape = kMaps,
+     .description = "What a client's messages count under; the first rule that matches counts, and a message that none matches is not limited."},
+    {.path = "routes[].websocket.messages[].when", .shape = kCondition,
+     .description = "Which messages the rule is for; absent: all, and then it must be the last.",
+     .example = "{json: {equals: {type: ping}}}"},
+    {.path = "routes[].websocket.messages[].limit", .shape = kOneOrList, .scalar = kLimit,
+     .description = "Required. A limit, a list of which all must admit, or none.", .example = "[WS_AI_QUERY, WS_MESSAGE]"},
+    {.path = "routes[].websocket.on_limit", .shape = kMap, .description = "What a limited client sees."},
+    {.path = "routes[].websocket.on_limit.connect", .scalar = kChoice, .standard = "close", .bounds = "close|http_429|mark",
+     .description = "A denied handshake: completed and closed with 4029, answered 429, or passed on and marked with X-Weir-Limited."},
+    {.path = "routes[].websocket.on_limit.notify", .scalar = kRate,
+     .description = "At most so many answers to denied messages on one connection; absent: each is answered.", .example = "1/s"},
+    {.path = "routes[].websocket.on_limit.close_after", .scalar = kRate,
+     .description = "More denials than this close the connection with 4029; absent: never.", .example = "20/m"},
+    {.path = "routes[].websocket.on_limit.answer", .scalar = kText,
+     .description = "The text that a denied message is answered with; {limit}, {remaining}, {retry_after}, {period} and {group} are filled in. "
+                    "Absent: the built-in text.",
+     .example = "'{\"type\":\"RATE_LIMITED\",\"retry_after\":{retry_after}}'"},
+    {.path = "routes[].websocket.graphql", .shape = kMap, .available = false, .description = "GraphQL operations inside a WebSocket.",
+     .example = "{query: READ_MEDIUM}"},
+    {.path = "routes[].http", .shape = kMap, .optional_section = true, .description = "Limits of plain requests; absent: proxied and not limited."},
+    {.path = "routes[].http.limit", .shape = kOneOrList, .scalar = kLimit, .description = "What a request counts under.",
+     .example = "READ_LIGHT"},
+    {.path = "routes[].http.on_limit", .scalar = kChoice, .standard = "http_429", .bounds = "http_429|mark",
+     .description = "A denied request: answered 429, or passed on and marked with X-Weir-Limited."},
+    {.path = "routes[].http.max_body_bytes", .scalar = kSize, .standard = "0", .bounds = "0..1TiB",
+     .description = "A longer request body is answered 413; 0: no bound, bodies stream.", .example = "10MiB"},
+    {.path = "routes[].graphql", .shape = kMap, .available = false, .description = "GraphQL over HTTP.", .example = "{query: READ_MEDIUM}"},
+    {.path = "routes[].mcp", .shape = kMap, .available = false, .description = "Model Context Protocol.", .example = "{default: READ_LIGHT}"},
+    {.path = "routes[].jsonrpc", .shape = kMap, .available = false, .description = "JSON-RPC.", .example = "{default: READ_LIGHT}"},
+
+    // Conditions of message rules. Several keys in one condition must all hold.
+    {.path = "when.json", .shape = kMap, .description = "The message is a JSON object and all of the keys below hold."},
+    {.path = "when.json.has", .scalar = kText, .description = "It has this member: a name, or a JSON Pointer that starts with /.",
+     .example = "query"},
+    {.path = "when.json.equals", .shape = kNamed, .description = "All of these members (names or JSON Pointers) equal these scalars.",
+     .example = "{type: ping}"},
+    {.path = "when.json.equals.*", .scalar = kJsonScalar, .description = "What the member must be.", .example = "ping"},
+    {.path = "when.binary", .scalar = kBoolean, .description = "The message is binary (true) or text (false).", .example = "true"},
+    {.path = "when.larger_than", .scalar = kSize, .bounds = "0..1GiB", .description = "The message has more bytes than this, uncompressed.",
+     .example = "4KiB"},
+    {.path = "when.all", .shape = kConditionList, .description = "All of these conditions hold.",
+     .example = "[{binary: false}, {larger_than: 4KiB}]"},
+    {.path = "when.any", .shape = kConditionList, .description = "At least one of these conditions holds.",
+     .example = "[{json: {has: query}}, {json: {has: prompt}}]"},
+    {.path = "when.not", .shape = kCondition, .description = "This condition does not hold.", .example = "{binary: true}"},
+
+    // Where it counts.
+    {.path = "store", .scalar = kStore, .standard = "memory", .change = kRestart, .description = "Where buckets are kept: memory."},
+    {.path = "key_prefix", .scalar = kName, .standard = "rl", .description = "What the names of all buckets begin with.",
+     .variable = "RATELIMIT_KEY_PREFIX"},
+    {.path = "memory", .shape = kMap, .description = "The in-process store."},
+    {.path = "memory.max_buckets", .scalar = kInteger, .standard = "1000000", .bounds = "1024..1000000000", .change = kRestart,
+     .description = "How many buckets there is room for; beyond, what is nearly full is forgotten before what is nearly used up."},
+    {.path = "memory.snapshot", .scalar = kFile, .change = kRestart,
+     .description = "A file that counters are written to on exit and read from at start; absent: a restart forgets.",
+     .example = "/var/lib/weir/buckets"},
+    {.path = "on_store_error", .scalar = kChoice, .standard = "closed", .bounds = "closed|open|local",
+     .description = "What happens to events when the store can't answer: denied, allowed, or counted in this process meanwhile.",
+     .variable = "RATELIMIT_FAIL_OPEN"},
+    {.path = "store_timeout", .scalar = kDuration, .standard = "20ms", .bounds = "1ms..1m",
+     .description = "How long an event waits for the store."},
+
+    // Exceptions.
+    {.path = "allow", .shape = kOneOrList, .scalar = kWho, .standard = "[]",
+     .description = "Addresses, networks and subjects that are never limited.", .example = "[10.1.0.0/16, \"user:monitoring\"]"},
+    {.path = "block", .shape = kOneOrList, .scalar = kWho, .standard = "[]",
+     .description = "Addresses, networks and subjects that are refused with 403.", .example = "[203.0.113.0/24]"},
+    {.path = "penalty", .shape = kMap, .available = false, .description = "Blocks a subject after so many denials.",
+     .example = "{after: 100/10m, block_for: 1h}"},
+    {.path = "cors", .shape = kMap, .optional_section = true, .description = "Lets web pages read Weir's own answers; absent: they carry no CORS headers."},
+    {.path = "cors.origins", .shape = kOneOrList, .scalar = kOrigin, .standard = "[]",
+     .description = "The origins of those pages; \"*\" is any.", .example = "[\"https://app.example\"]"},
+    {.path = "shadow", .scalar = kBoolean, .standard = "false",
+     .description = "Decides, logs and counts, but lets everything pass."},
+    {.path = "disabled", .scalar = kBoolean, .standard = "false", .description = "Allows everything and counts nothing.",
+     .variable = "RATELIMIT_DISABLE"},
+
+    // The process.
+    {.path = "log", .shape = kMap, .description = "What is logged, to standard error."},
+    {.path = "log.level", .scalar = kChoice, .standard = "info", .bounds = "trace|debug|info|warning|error",
+     .description = "The least important lines that are written."},
+    {.path = "log.format", .scalar = kChoice, .standard = "json", .bounds = "json|text", .change = kRestart,
+     .description = "How a line is written."},
+    {.path = "log.denial_interval", .scalar = kDuration, .standard = "10s", .bounds = "0s..1d",
+     .description = "Denials of one subject under one limit are logged once in so long, with how many were left out."},
+    {.path = "timeouts", .shape = kMap, .description = "How long Weir waits; beyond, the connection ends."},
+    {.path = "timeouts.handshake", .scalar = kDuration, .standard = "10s", .bounds = "10ms..1h",
+     .description = "For a whole request head, and for the backend's answer to a handshake."},
+    {.path = "timeouts.upstream_connect", .scalar = kDuration, .standard = "5s", .bounds = "10ms..1h",
+     .description = "For a connection to a backend."},
+    {.path = "timeouts.upstream_response", .scalar = kDuration, .standard = "60s", .bounds = "10ms..1d",
+     .description = "From the end of a request to the head of its response."},
+    {.path = "timeouts.body", .scalar = kDuration, .standard = "60s", .bounds = "10ms..1d",
+     .description = "Between two pieces of a body."},
+    {.path = "timeouts.keep_alive", .scalar = kDuration, .standard = "75s", .bounds = "10ms..1d",
+     .description = "For a client's next request on an idle connection."},
+    {.path = "timeouts.idle", .scalar = kDuration, .standard = "1h", .bounds = "10ms..30d",
+     .description = "For a WebSocket on which neither side sends."},
+    {.path = "timeouts.close", .scalar = kDuration, .standard = "2s", .bounds = "10ms..1h",
+     .description = "For the other side's half of a close."},
+    {.path = "timeouts.drain", .scalar = kDuration, .standard = "30s", .bounds = "0s..1d",
+     .description = "For connections to end by themselves when Weir is told to stop."},
+    {.path = "bounds", .shape = kMap, .description = "How much Weir holds at most."},
+    {.path = "bounds.max_connections", .scalar = kInteger, .standard = "100000", .bounds = "1..10000000",
+     .description = "Connections of clients to this process; more are refused.", .example = "100000"},
+    {.path = "bounds.max_pending_bytes", .scalar = kSizeOrAuto, .standard = "auto", .bounds = "64KiB..1GiB",
+     .description = "What may wait for one slow reader before the other side is no longer read."},
+    {.path = "bounds.max_idle_upstream", .scalar = kInteger, .standard = "64", .bounds = "0..100000",
+     .description = "Idle connections that are kept for each backend address and worker."},
+    {.path = "workers", .scalar = kIntegerOrAuto, .standard = "auto", .bounds = "1..1024", .change = kRestart,
+     .description = "Threads that serve connections; auto: one for each core."},
+    {.path = "reactor", .scalar = kChoice, .standard = "auto", .bounds = "auto|io_uring|epoll", .change = kRestart,
+     .description = "How the kernel is asked; auto: io_uring where it works, else epoll."},
+    {.path = "service", .shape = kMap, .available = false, .description = "The decision service.", .example = "{listen: 127.0.0.1:8081}"},
+});
+// clang-format on
+
+std::string_view parent_of(std::string_view path) {
+    const std::size_t dot = path.rfind('.');
+    return dot == std::string_view::npos ? std::string_view{} : path.substr(0, dot);
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t above = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+            diagonal = above;
+        }
+    }
+    return row[b.size()];
+}
+
+}  // namespace
+
+std::string_view Key::name() const {
+    const std::size_t dot = path.rfind('.');
+    return dot == std::string_view::npos ? path : path.substr(dot + 1);
+}
+
+std::span<const Key> keys() {
+    return kKeys;
+}
+
+const Key* find_key(std::string_view path) {
+    const auto found = std::ranges::find(kKeys, path, &Key::path);
+    return found == kKeys.end() ? nullptr : &*found;
+}
+
+std::vector<const Key*> keys_below(std::string_view path) {
+    std::vector<const Key*> below;
+    for (const Key& key : kKeys) {
+        if (parent_of(key.path) == path) below.push_back(&key);
+    }
+    return below;
+}
+
+std::string joined(std::string_view path, std::string_view name) {
+    return path.empty() ? std::string(name) : std::string(path).append(".").append(name);
+}
+
+std::vector<std::string_view> choices(const Key& key) {
+    std::vector<std::string_view> all;
+    std::string_view rest = key.bounds;
+    while (!rest.empty()) {
+        const std::size_t bar = rest.find('|');
+        all.push_back(rest.substr(0, bar));
+        rest = bar == std::string_view::npos ? std::string_view{} : rest.substr(bar + 1);
+    }
+    return all;
+}
+
+namespace {
+
+std::string scalar_expectation(const Key& key) {
+    const auto within = [&](std::string text) {
+        const std::size_t dots = key.bounds.find("..");
+        if (dots == std::string_view::npos) return text;
+        return text.append(" from ")
+            .append(key.bounds.substr(0, dots))
+            .append(" to ")
+            .append(key.bounds.substr(dots + 2));
+    };
+    switch (key.scalar) {
+        case kNone:
+            break;
+        case kText:
+        case kSecret:
+            return "text";
+        case kBoolean:
+            return "true or false";
+        case kInteger:
+            return within("a whole number");
+        case kNumber:
+            return within("a number");
+        case kDuration:
+            return within("a duration such as 20ms, 10s, 5m, 1h or 2d");
+        case kSize:
+            return within("a size such as 512, 4KiB or 1MiB");
+        case kRate:
+            return "a rate such as 30/m, 5/10s or 3/h";
+        case kChoice: {
+            std::string text = "one of ";
+            for (const std::string_view choice : choices(key)) text.append(text.size() > 7 ? ", " : "").append(choice);
+            return text;
+        }
+        case kEndpoint:
+            return "ADDRESS:PORT, [ADDRESS]:PORT, *:PORT or unix:/PATH";
+        case kUpstream:
+            return "http://HOST, http://HOST:PORT or unix:/PATH";
+        case kNetwork:
+            return "an address or a network such as 10.0.0.0/8";
+        case kWho:
+            return "an address, a network such as 10.0.0.0/8, or user:NAME";
+        case kFile:
+            return "the path of a file";
+        case kToken:
+            return "authorization, query:NAME, cookie:NAME or subprotocol:MARKER";
+        case kSubject:
+            return "ip, user, connection, global, claim:NAME or header:NAME";
+        case kLimit:
+            return "the name of a limit, or none";
+        case kName:
+            return "a name of letters, digits, '_', '-', '.' and ':'";
+        case kPath:
+            return "a path such as /ws/chat/, /ws/*/chat/ or /ws/**";
+        case kStore:
+            return "memory";
+        case kOrigin:
+            return "an origin such as https://app.example, or \"*\"";
+        case kHeader:
+            return "the name of a header field";
+        case kJsonScalar:
+            return "text, a number, true, false or null";
+        case kIntegerOrAuto:
+            return within("auto, or a whole number");
+        case kSizeOrAuto:
+            return within("auto, or a size such as 64KiB");
+    }
+    return "nothing";
+}
+
+}  // namespace
+
+std::string expectation(const Key& key) {
+    switch (key.shape) {
+        case kOne:
+            return scalar_expectation(key);
+        case kOneOrList:
+            return scalar_expectation(key) + ", or a list of such";
+        case kMap:
+            return "a map of keys";
+        case kMapOrOne:
+            return scalar_expectation(key) + ", or a map of keys";
+        case kNamed:
+            return "a map of names";
+        case kMaps:
+            return "a list of maps";
+        case kCondition:
+            return "a condition such as {json: {has: query}}";
+        case kConditionList:
+            return "a list of conditions";
+    }
+    return {};
+}
+
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
+    constexpr std::size_t kWordMax = 64;  // bounds the work on a hostile file
+    if (word.size() > kWordMax) return {};
+    std::string best;
+    std::size_t best_distance = std::max<std::size_t>(1, std::min<std::size_t>(3, word.size() / 3)) + 1;
+    for (const std::string& candidate : candidates) {
+        if (candidate.size() > kWordMax) continue;
+        const std::size_t distance = edit_distance(word, candidate);
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = candidate;
+        }
+    }
+    return best;
+}
+
+}  // namespace weir::config

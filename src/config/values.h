@@ -1,0 +1,42 @@
+// The scalars of a configuration: text to value and back, and the check of a scalar against its row of the table.
+// Pure; strict: no signs, no spaces, no overflow.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/config.h"
+#include "config/document.h"
+#include "config/schema.h"
+
+namespace weir::config {
+
+// "20ms", "10s", "5m", "1h", "2d"; up to kDurationMax.
+inline constexpr Nanos kDurationMax = std::chrono::hours(24 * 3660);
+[[nodiscard]] std::optional<Nanos> parse_duration(std::string_view text);
+[[nodiscard]] std::string format_duration(Nanos duration);
+
+// "512", "512B", "4KiB", "1MiB", "1GiB", "1TiB".
+[[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text);
+[[nodiscard]] std::string format_size(std::uint64_t bytes);
+
+// Decimal digits, with a fraction or without, no exponent; positive.
+[[nodiscard]] std::optional<double> parse_number(std::string_view text);
+
+// "http://HOST", "http://HOST:PORT", "unix:/PATH". nullopt with what is wrong, as the end of a sentence.
+[[nodiscard]] std::optional<UpstreamAddress> parse_upstream(std::string_view url, std::string& reason);
+
+// "user:42": a subject by name. The addresses of `allow` and `block` are networks instead.
+[[nodiscard]] bool is_subject_name(std::string_view text);
+
+// `text` for a message: quoted, without control characters, cut off when long.
+[[nodiscard]] std::string quoted(std::string_view text);
+// "'text'", "a list", "a map", "nothing".
+[[nodiscard]] std::string found(const Node& node);
+
+// What is wrong with a scalar under its row of the table; empty when nothing is.
+[[nodiscard]] std::string check_scalar(const Key& key, const Node& node);
+
+}  // namespace weir::config
