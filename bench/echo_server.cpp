@@ -3,7 +3,8 @@
 // Every data frame is echoed as it streams through (same opcode and FIN, so fragmented messages come
 // back with the same fragmentation), pings are ponged, Close is answered and the socket closed.
 // Nothing is buffered per connection unless the peer stops reading. A request without Upgrade is
-// answered 200 "ok", so that the same process serves as a plain HTTP backend.
+// answered 200 "ok", so that the same process serves as a plain HTTP backend. With --corrupt-every N the last byte of
+// every Nth frame is wrong, by which the tests know that the load generator would notice.
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
@@ -46,7 +47,7 @@ struct Stats {
 
 class Server {
   public:
-    explicit Server(std::uint16_t port) {
+    Server(std::uint16_t port, unsigned corrupt_every) : corrupt_every_(corrupt_every) {
         ep_ = epoll_create1(EPOLL_CLOEXEC);
         listen_ = listen_on_loopback(port, SOCK_NONBLOCK);
         epoll_event ev{EPOLLIN, {.ptr = nullptr}};
@@ -250,6 +251,7 @@ class Server {
         if (c.frame.opcode < 8) {
             apply_mask(room(k), p, k, c.frame.mask, c.phase);
             fill_ += k;
+            if (corrupt_every_ && k == c.remaining && stats_.frames % corrupt_every_ == 0) out_[fill_ - 1] ^= 1;
         } else {
             std::uint8_t plain[125];
             apply_mask(plain, p, k, c.frame.mask, c.phase);
@@ -274,6 +276,7 @@ class Server {
 
     int ep_ = -1, listen_ = -1;
     std::vector<std::uint8_t> in_, out_;
+    unsigned corrupt_every_;
     Stats stats_;
     std::size_t fill_ = 0;  // bytes of out_ in use
 };
@@ -284,13 +287,20 @@ class Server {
 int main(int argc, char** argv) {
     using namespace weir::bench;
     std::uint16_t port = 0;
+    unsigned corrupt_every = 0;
     for (int i = 1; i < argc; i += 2) {
-        if (i + 1 == argc || std::string(argv[i]) != "--port") die("usage: wsecho [--port N]");
-        port = std::uint16_t(number_argument(argv[i], argv[i + 1], 65535));
+        const std::string a = argv[i];
+        if (i + 1 == argc) die("usage: wsecho [--port N] [--corrupt-every N]");
+        if (a == "--port")
+            port = std::uint16_t(number_argument(a, argv[i + 1], 65535));
+        else if (a == "--corrupt-every")
+            corrupt_every = number_argument(a, argv[i + 1], 1'000'000);
+        else
+            die("unknown option " + a);
     }
     raise_fd_limit(1'000'000);
     stop_on_signals();
-    Server server(port);
+    Server server(port, corrupt_every);
     server.run();
     const Stats& s = server.stats();
     std::printf("accepted %llu, frames %llu, payload bytes %llu, protocol errors %llu\n",
