@@ -47,9 +47,7 @@ inline constexpr std::string_view kAccepted = "accepted";
 inline constexpr std::string_view kRefused = "refused";
 inline constexpr std::string_view kRejected = "rejected";
 inline constexpr std::string_view kBlocked = "blocked";
-inline constexpr std::string_view kMalformed = "malformed";
 inline constexpr std::string_view kUpstreamError = "upstream_error";
-inline constexpr std::string_view kUpstreamRefused = "upstream_refused";
 
 // {direction}
 inline constexpr std::string_view kUpstream = "upstream";
@@ -88,7 +86,7 @@ struct FamilyRow {
     }
 };
 
-inline constexpr LabelRow kRouteLabel{"route", "the name of a route of the configuration; `_none` when none matched"};
+inline constexpr LabelRow kRouteLabel{"route", "the name of a route of the configuration"};
 inline constexpr LabelRow kDirectionLabel{"direction",
                                           "`upstream` (from client to backend), `downstream` (from backend to client)"};
 
@@ -120,11 +118,9 @@ inline constexpr std::array<FamilyRow, kFamilies> kList{{
      "WebSocket handshakes by how they ended.",
      {{kRouteLabel,
        {"outcome",
-        "`accepted` (the backend took it), `denied` (a limit), `refused` (a bound on connections, ours or "
+        "`accepted` (the backend took it), `denied` (a limit), `refused` (a bound on connections, `bounds` or "
         "`max_connections`), `rejected` (a token that does not verify, with `on_invalid: reject`), `blocked` (the "
-        "block list), `malformed` (not a handshake that RFC 6455 allows), `upstream_error` (no backend could be "
-        "reached, or its answer broke the protocol), `upstream_refused` (the backend answered with another status "
-        "than 101)"}}}},
+        "block list), `upstream_error` (no backend could be reached, or it did not answer with a valid 101)"}}}},
     {Family::kMessages,
      "weir_messages_total",
      Kind::kCounter,
