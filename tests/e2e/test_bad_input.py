@@ -264,7 +264,7 @@ def test_two_thousand_idle_connections_are_held_and_served(weir, ws_backend):
 
 
 def test_connections_beyond_the_bound_are_refused_clearly(weir, http_backend):
-    gateway = weir(http_backend, [passing()], bounds={"connections": 10})
+    gateway = weir(http_backend, [passing()], bounds={"max_connections": 10})
     held = []
     for _ in range(10):
         stream = gateway.stream()
