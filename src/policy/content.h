@@ -1,13 +1,16 @@
 // Rules on the content of a message: which limits a WebSocket message counts under.
 //
 // A condition answers yes, no or unknown. Unknown means that the message can't be judged: it was cut off at
-// `inspect_bytes`, it is JSON that only a lenient parser would read, its members are duplicated with different values,
-// it is nested beyond kJsonDepthMax. The first rule that says yes counts; at the first unknown the strictest rule of
+// `inspect_bytes`, it is JSON that only a lenient parser would read (lenient_json.h), it is nested beyond
+// kJsonDepthMax, or readers may disagree about the member: it is there twice with different answers, or under a name
+// that differs in case alone (Go's and .NET's readers match names without regard to case). Conditions are joined in
+// Kleene's three-valued logic. The first rule that says yes counts; at the first unknown the strictest rule of
 // the route counts, so that no trick of writing is cheaper than writing plainly.
 //
 // Immutable after the configuration is read; `ContentJudge` is one worker's scratch.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -28,9 +31,11 @@ using Conditions = std::vector<Condition>;
 using JsonScalar = std::variant<std::nullptr_t, bool, std::int64_t, double, std::string>;
 
 struct Condition {
+    // `pointer` is one of RFC 6901 once it starts with "/", else a top-level member's name. A member that is null is
+    // there.
     struct JsonHas {
         std::string pointer;
-    };  // RFC 6901 once it starts with "/", else a top-level member's name
+    };
     struct JsonEquals {
         std::string pointer;
         JsonScalar value;
@@ -38,9 +43,10 @@ struct Condition {
     struct Binary {
         bool binary = true;
     };
+    // Of the message after inflating.
     struct LargerThan {
         std::uint64_t bytes = 0;
-    };  // of the message after inflating
+    };
     struct All {
         Conditions of;
     };
@@ -61,8 +67,8 @@ struct MessageRule {
 
 // What is known of a message when it is judged.
 struct MessageView {
-    std::string_view
-        content;  // unmasked and inflated, at most inspect_bytes, with at least kJsonPadding readable bytes behind
+    // Unmasked and inflated, at most inspect_bytes, with at least kJsonPadding readable bytes behind.
+    std::string_view content;
     bool complete = false;  // `content` is all of it
     bool binary = false;
     std::uint64_t size_least = 0;  // the message has at least this many bytes (exactly, when complete)
@@ -76,9 +82,8 @@ class MessageRules {
     MessageRules(std::vector<MessageRule> rules, std::uint64_t inspect_bytes);
 
     [[nodiscard]] const std::vector<MessageRule>& rules() const { return rules_; }
-    [[nodiscard]] bool needs_content() const {
-        return needs_content_;
-    }  // some rule looks beyond the first frame header
+    // Some rule that can be reached looks beyond the first frame header.
+    [[nodiscard]] bool needs_content() const { return needs_content_; }
     [[nodiscard]] std::uint64_t inspect_bytes() const { return inspect_bytes_; }
     // The rule that admits least for a tier: of its limits the strictest rate counts. kNoRule when all are unlimited.
     [[nodiscard]] std::size_t strictest(const LimitTable& limits, TierId tier) const;
@@ -92,14 +97,19 @@ class MessageRules {
     bool needs_content_ = false;
 };
 
+// For checking a configuration: false for a text that starts with "/" and has a "~" that is not "~0" or "~1".
+[[nodiscard]] bool is_member_pointer(std::string_view text);
+
 // Evaluates rules; keeps a parser to reuse. One per worker, not thread-safe.
 class ContentJudge {
   public:
     ContentJudge();
     ~ContentJudge();
+    ContentJudge(const ContentJudge&) = delete;
+    ContentJudge& operator=(const ContentJudge&) = delete;
     // Index of the rule that counts, kNoRule when none matches (the message is then not limited), or kUnjudgeable.
     [[nodiscard]] std::size_t judge(const MessageRules& rules, const MessageView& message);
-    // For routes without content rules: from the opcode alone.
+    // One condition by itself; parses again at each call.
     [[nodiscard]] Answer evaluate(const Condition& condition, const MessageView& message);
 
   private:

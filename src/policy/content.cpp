@@ -1,0 +1,326 @@
+#include "policy/content.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <optional>
+#include <simdjson.h>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "policy/lenient_json.h"
+
+namespace weir::policy {
+namespace {
+
+namespace dom = simdjson::dom;
+
+static_assert(kJsonPadding >= simdjson::SIMDJSON_PADDING);
+
+// A bound for integers as doubles: 2^63 is exact, and the least that no int64 reaches.
+constexpr double kInt64End = 9223372036854775808.0;
+constexpr double kUint64End = 18446744073709551616.0;
+
+constexpr Answer answer_of(bool yes) {
+    return yes ? Answer::kYes : Answer::kNo;
+}
+
+// The steps of a pointer, taken one after the other.
+struct Path {
+    std::string_view text;
+    bool pointer = false;  // RFC 6901, escapes included; else `text` is one name
+    bool finished = false;
+
+    explicit Path(std::string_view all) : text(all), pointer(!all.empty() && all.front() == '/') {}
+
+    std::string_view take() {
+        if (!pointer) {
+            finished = true;
+            return text;
+        }
+        text.remove_prefix(1);
+        const std::size_t slash = text.find('/');
+        const std::string_view token = text.substr(0, slash);
+        finished = slash == std::string_view::npos;
+        if (!finished) text.remove_prefix(slash);
+        return token;
+    }
+};
+
+// Reads a name character by character: `raw` as it is, `folded` without its case. Besides ASCII the four characters
+// beyond it fold that some readers take for ASCII letters.
+class NameReader {
+  public:
+    NameReader(std::string_view text, bool escaped) : rest_(text), escaped_(escaped) {}
+
+    [[nodiscard]] bool at_end() const { return rest_.empty(); }
+    struct Character {
+        std::string_view raw;
+        char folded;
+    };
+    Character next() {
+        using namespace std::string_view_literals;
+        struct Special {
+            std::string_view bytes;
+            char folded;
+        };
+        static constexpr Special kSpecials[]{
+            {"\xC5\xBF"sv, 's'}, {"\xE2\x84\xAA"sv, 'k'}, {"\xC4\xB0"sv, 'i'}, {"\xC4\xB1"sv, 'i'}};
+        const char c = rest_.front();
+        if (escaped_ && c == '~' && rest_.size() > 1 && (rest_[1] == '0' || rest_[1] == '1')) {
+            const std::string_view raw = rest_[1] == '0' ? "~"sv : "/"sv;
+            rest_.remove_prefix(2);
+            return {raw, raw.front()};
+        }
+        if (static_cast<unsigned char>(c) >= 0x80) {
+            for (const Special& special : kSpecials) {
+                if (!rest_.starts_with(special.bytes)) continue;
+                rest_.remove_prefix(special.bytes.size());
+                return {special.bytes, special.folded};
+            }
+        }
+        const Character result{rest_.substr(0, 1), ascii_lower(c)};
+        rest_.remove_prefix(1);
+        return result;
+    }
+
+  private:
+    std::string_view rest_;
+    bool escaped_;
+};
+
+enum class NameMatch : std::uint8_t { kNone, kFolded, kExact };
+
+NameMatch match_name(std::string_view member, std::string_view token, bool escaped) {
+    NameReader a(member, false);
+    NameReader b(token, escaped);
+    NameMatch match = NameMatch::kExact;
+    while (!a.at_end() && !b.at_end()) {
+        const auto x = a.next();
+        const auto y = b.next();
+        if (x.folded != y.folded) return NameMatch::kNone;
+        if (x.raw != y.raw) match = NameMatch::kFolded;
+    }
+    return a.at_end() && b.at_end() ? match : NameMatch::kNone;
+}
+
+// Index of an array's element as RFC 6901 writes it; nullopt when the token is none.
+std::optional<std::uint64_t> array_index(std::string_view token) {
+    if (token.size() > 1 && token.front() == '0') return std::nullopt;
+    return parse_decimal(token);
+}
+
+bool equals_number(const dom::element& element, double value) {
+    if (element.is<std::int64_t>()) {
+        return value >= -kInt64End && value < kInt64End && std::trunc(value) == value &&
+               static_cast<std::int64_t>(value) == element.get<std::int64_t>().value_unsafe();
+    }
+    if (element.is<std::uint64_t>()) {
+        return value >= 0 && value < kUint64End && std::trunc(value) == value &&
+               static_cast<std::uint64_t>(value) == element.get<std::uint64_t>().value_unsafe();
+    }
+    return element.is<double>() && element.get<double>().value_unsafe() == value;
+}
+
+bool equals_number(const dom::element& element, std::int64_t value) {
+    if (element.is<std::int64_t>()) return element.get<std::int64_t>().value_unsafe() == value;
+    if (!element.is_double()) return false;  // larger than every int64, or no number
+    const double number = element.get<double>().value_unsafe();
+    return number >= -kInt64End && number < kInt64End && std::trunc(number) == number &&
+           static_cast<std::int64_t>(number) == value;
+}
+
+bool equals_scalar(const dom::element& element, const JsonScalar& value) {
+    if (std::holds_alternative<std::nullptr_t>(value)) return element.is_null();
+    if (const bool* flag = std::get_if<bool>(&value))
+        return element.is_bool() && element.get_bool().value_unsafe() == *flag;
+    if (const auto* integer = std::get_if<std::int64_t>(&value)) return equals_number(element, *integer);
+    if (const auto* number = std::get_if<double>(&value)) return equals_number(element, *number);
+    return element.is_string() && element.get_string().value_unsafe() == *std::get_if<std::string>(&value);
+}
+
+// What the members that `path` leads to say, over all readings of duplicated and differently cased names. A null
+// `value` asks whether there is any. The recursion is bounded by the document's depth.
+Answer ask(const dom::element& element, Path path, const JsonScalar* value);
+
+Answer ask_object(const dom::object& object, std::string_view token, const Path& rest, const JsonScalar* value) {
+    bool found = false;
+    bool exact = false;
+    Answer answer = Answer::kNo;
+    for (const auto [name, member] : object) {
+        const NameMatch match = match_name(name, token, rest.pointer);
+        if (match == NameMatch::kNone) continue;
+        const Answer one =
+            rest.finished ? answer_of(value == nullptr || equals_scalar(member, *value)) : ask(member, rest, value);
+        if (one == Answer::kUnknown || (found && one != answer)) return Answer::kUnknown;
+        answer = one;
+        found = true;
+        exact = exact || match == NameMatch::kExact;
+    }
+    return exact || answer == Answer::kNo ? answer : Answer::kUnknown;
+}
+
+Answer ask(const dom::element& element, Path path, const JsonScalar* value) {
+    const std::string_view token = path.take();
+    if (element.is_object()) return ask_object(element.get_object().value_unsafe(), token, path, value);
+    if (!element.is_array() || !path.pointer) return Answer::kNo;
+    const auto index = array_index(token);
+    if (!index) return Answer::kNo;
+    dom::element member;
+    if (element.get_array().value_unsafe().at(*index).get(member) != simdjson::SUCCESS) return Answer::kNo;
+    if (!path.finished) return ask(member, path, value);
+    return answer_of(value == nullptr || equals_scalar(member, *value));
+}
+
+bool looks_at_content(const Condition& condition);
+
+bool any_looks_at_content(const Conditions& conditions) {
+    return std::any_of(conditions.begin(), conditions.end(), looks_at_content);
+}
+
+bool looks_at_content(const Condition& condition) {
+    if (std::holds_alternative<Condition::Binary>(condition.is)) return false;
+    if (const auto* all = std::get_if<Condition::All>(&condition.is)) return any_looks_at_content(all->of);
+    if (const auto* any = std::get_if<Condition::Any>(&condition.is)) return any_looks_at_content(any->of);
+    if (const auto* negated = std::get_if<Condition::Not>(&condition.is)) return looks_at_content(*negated->of);
+    return true;
+}
+
+}  // namespace
+
+bool is_member_pointer(std::string_view text) {
+    if (text.empty() || text.front() != '/') return true;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '~' && (i + 1 == text.size() || (text[i + 1] != '0' && text[i + 1] != '1'))) return false;
+    }
+    return true;
+}
+
+MessageRules::MessageRules(std::vector<MessageRule> rules, std::uint64_t inspect_bytes)
+    : rules_(std::move(rules)), inspect_bytes_(inspect_bytes) {
+    for (const MessageRule& rule : rules_) {
+        if (!rule.when) break;  // counts every message; nothing behind it is asked
+        if (looks_at_content(*rule.when)) needs_content_ = true;
+    }
+}
+
+std::size_t MessageRules::strictest(const LimitTable& limits, TierId tier) const {
+    // Of one rule the strictest limit counts, so that its other limits can only make it stricter.
+    const auto strictest_rate = [&](const MessageRule& rule) {
+        const limit::Rate* strictest = nullptr;
+        for (const LimitId id : rule.limits) {
+            const limit::Rate& rate = limits.at(id).rules.at(tier).rate;
+            if (strictest == nullptr || limit::stricter(rate, *strictest)) strictest = &rate;
+        }
+        return strictest;
+    };
+    std::size_t best = kNoRule;
+    const limit::Rate* best_rate = nullptr;
+    for (std::size_t i = 0; i < rules_.size(); ++i) {
+        const limit::Rate* rate = rules_[i].unlimited ? nullptr : strictest_rate(rules_[i]);
+        if (rate == nullptr) continue;
+        const bool stricter =
+            best_rate == nullptr || limit::stricter(*rate, *best_rate) ||
+            (!limit::stricter(*best_rate, *rate) && rules_[i].limits.size() > rules_[best].limits.size());
+        if (!stricter) continue;
+        best = i;
+        best_rate = rate;
+    }
+    return best;
+}
+
+struct ContentJudge::Impl {
+    enum class Reading : std::uint8_t { kNotYet, kDocument, kNoJson, kUnknown };
+
+    dom::parser parser;
+    dom::element root;
+    Reading reading = Reading::kNotYet;
+
+    // Parses at most once a message.
+    Reading read(const MessageView& message) {
+        if (reading == Reading::kNotYet) reading = read_now(message);
+        return reading;
+    }
+
+    Reading read_now(const MessageView& message) {
+        const std::string_view content = message.content;
+        if (message.complete && parse(content)) return Reading::kDocument;
+        return may_read_as_json(content, message.complete) ? Reading::kUnknown : Reading::kNoJson;
+    }
+
+    bool parse(std::string_view content) {
+        if (content.empty()) return false;
+        if (parser.capacity() < content.size()) {
+            // In powers of two, so that messages that grow byte by byte do not allocate each time.
+            constexpr std::size_t kCapacityMin = 4096;
+            const std::size_t capacity = std::bit_ceil(std::max(content.size(), kCapacityMin));
+            if (parser.allocate(capacity, kJsonDepthMax) != simdjson::SUCCESS) return false;
+        }
+        return parser.parse(content.data(), content.size(), false).get(root) == simdjson::SUCCESS;
+    }
+
+    Answer ask_json(std::string_view pointer, const JsonScalar* value, const MessageView& message) {
+        switch (read(message)) {
+            case Reading::kDocument:
+                return ask(root, Path(pointer), value);
+            case Reading::kNoJson:
+                return Answer::kNo;
+            default:
+                return Answer::kUnknown;
+        }
+    }
+
+    static Answer ask_larger(std::uint64_t bytes, const MessageView& message) {
+        if (message.size_least > bytes) return Answer::kYes;
+        return message.complete ? Answer::kNo : Answer::kUnknown;
+    }
+
+    // All of `conditions` (`until` = kNo), or any of them (`until` = kYes): the first that answers `until` settles it.
+    Answer ask_each(const Conditions& conditions, Answer until, const MessageView& message) {
+        Answer answer = until == Answer::kNo ? Answer::kYes : Answer::kNo;
+        for (const Condition& condition : conditions) {
+            const Answer one = evaluate(condition, message);
+            if (one == until) return until;
+            if (one == Answer::kUnknown) answer = Answer::kUnknown;
+        }
+        return answer;
+    }
+
+    Answer evaluate(const Condition& condition, const MessageView& message) {
+        const auto& is = condition.is;
+        if (const auto* has = std::get_if<Condition::JsonHas>(&is)) return ask_json(has->pointer, nullptr, message);
+        if (const auto* equals = std::get_if<Condition::JsonEquals>(&is))
+            return ask_json(equals->pointer, &equals->value, message);
+        if (const auto* binary = std::get_if<Condition::Binary>(&is))
+            return answer_of(binary->binary == message.binary);
+        if (const auto* larger = std::get_if<Condition::LargerThan>(&is)) return ask_larger(larger->bytes, message);
+        if (const auto* all = std::get_if<Condition::All>(&is)) return ask_each(all->of, Answer::kNo, message);
+        if (const auto* any = std::get_if<Condition::Any>(&is)) return ask_each(any->of, Answer::kYes, message);
+        const Answer inner = evaluate(*std::get_if<Condition::Not>(&is)->of, message);
+        if (inner == Answer::kUnknown) return inner;
+        return answer_of(inner == Answer::kNo);
+    }
+};
+
+ContentJudge::ContentJudge() : impl_(std::make_unique<Impl>()) {}
+ContentJudge::~ContentJudge() = default;
+
+std::size_t ContentJudge::judge(const MessageRules& rules, const MessageView& message) {
+    impl_->reading = Impl::Reading::kNotYet;
+    const auto& list = rules.rules();
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        if (!list[i].when) return i;
+        const Answer answer = impl_->evaluate(*list[i].when, message);
+        if (answer == Answer::kYes) return i;
+        if (answer == Answer::kUnknown) return MessageRules::kUnjudgeable;
+    }
+    return MessageRules::kNoRule;
+}
+
+Answer ContentJudge::evaluate(const Condition& condition, const MessageView& message) {
+    impl_->reading = Impl::Reading::kNotYet;
+    return impl_->evaluate(condition, message);
+}
+
+}  // namespace weir::policy
