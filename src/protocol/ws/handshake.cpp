@@ -133,7 +133,8 @@ Result<DeflateParameters> deflate_parameters(std::string_view element) {
             valid = false;
         }
     });
-    if (!valid) return malformed(ErrorSource::kUpstream, "permessage-deflate with parameters that must not be there");
+    if (!valid || element.ends_with(';'))
+        return malformed(ErrorSource::kUpstream, "permessage-deflate with parameters that must not be there");
     return parameters;
 }
 

@@ -108,7 +108,8 @@ TEST(Extensions, ReadsWhatTheUpstreamAccepted) {
 TEST(Extensions, RefusesWhatNoUpstreamMayAccept) {
     for (const char* value :
          {"foo", "permessage-deflate, foo", "permessage-deflate, permessage-deflate", "Permessage-Deflate",
-          "permessage-deflate; foo", "permessage-deflate; client_no_context_takeover=1",
+          "permessage-deflate; foo", "permessage-deflate;", "permessage-deflate;;server_no_context_takeover",
+          "permessage-deflate; client_no_context_takeover=1",
           "permessage-deflate; client_no_context_takeover=", "permessage-deflate; server_max_window_bits",
           "permessage-deflate; server_max_window_bits=", "permessage-deflate; server_max_window_bits=7",
           "permessage-deflate; server_max_window_bits=16", "permessage-deflate; server_max_window_bits=08",

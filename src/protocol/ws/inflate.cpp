@@ -43,12 +43,13 @@ struct Inflater::Impl {
     }
     static void release(voidpf /*opaque*/, voidpf /*memory*/) {}  // with the arena
 
-    // Inflates into `out` until the input or the room ends. The input that is left stays in `stream`.
-    Result<std::size_t> run(std::span<std::uint8_t> out);
+    // Inflates into `out` until the input or the room ends, or the stream is found `broken`; the bytes written. The
+    // input that is left stays in `stream`.
+    std::size_t run(std::span<std::uint8_t> out);
     Result<Progress> feed(std::span<const std::uint8_t> compressed, std::span<std::uint8_t> out);
 };
 
-Result<std::size_t> Inflater::Impl::run(std::span<std::uint8_t> out) {
+std::size_t Inflater::Impl::run(std::span<std::uint8_t> out) {
     const std::size_t room = std::min<std::size_t>(out.size(), std::numeric_limits<uInt>::max());
     stream.next_out = out.data();
     stream.avail_out = static_cast<uInt>(room);
@@ -68,7 +69,7 @@ Result<std::size_t> Inflater::Impl::run(std::span<std::uint8_t> out) {
         if (status == Z_BUF_ERROR || stream.avail_in == 0 || stream.avail_out == 0) return room - stream.avail_out;
     }
     broken = true;
-    return malformed("a message that is no deflate stream");
+    return room - stream.avail_out;
 }
 
 Result<Inflater::Progress> Inflater::Impl::feed(std::span<const std::uint8_t> compressed, std::span<std::uint8_t> out) {
@@ -83,16 +84,16 @@ Result<Inflater::Progress> Inflater::Impl::feed(std::span<const std::uint8_t> co
 
     Progress progress;
     if (!out.empty()) {
-        const auto written = run(out);
-        if (!written) return written.error();
-        progress.written = *written;
+        progress.written = run(out);
+        if (broken) return malformed("a message that is no deflate stream");
         if (stream.avail_out != 0) return progress;
     }
     // No room is left. Whether the message goes on only one byte more can tell.
     std::array<std::uint8_t, 1> probe;
-    const auto more = run(probe);
-    if (!more) return more.error();
-    cut = *more != 0;
+    cut = run(probe) != 0;
+    // What is wrong behind that byte is behind the bound, too: with the input cut before it, nobody would have seen it.
+    if (broken && !cut) return malformed("a message that is no deflate stream");
+    broken = false;
     progress.full = cut;
     return progress;
 }

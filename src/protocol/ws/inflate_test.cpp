@@ -118,6 +118,16 @@ TEST(Inflater, CutsAtTheBoundAndSaysSoOnlyWhenThereIsMore) {
     EXPECT_EQ(inflated(inflater, kHello), Outcome{"Hello"}) << "and is ready again";
 }
 
+TEST(Inflater, DoesNotJudgeWhatLiesBehindTheBound) {
+    Inflater inflater;
+    const Bytes message{0xf3, 0x48, 0xda, 0xda, 0x26, 0x25, 0x25, 0x25, 0x22, 0x36, 0x36, 0xfc, 0x00, 0xf2};
+    for (std::size_t step = 1; step <= message.size(); ++step) {
+        const Outcome outcome = inflated(inflater, message, 8, step);
+        EXPECT_TRUE(outcome.full && !outcome.malformed) << step;
+        EXPECT_TRUE(inflated(inflater, message, 100, step).malformed) << step;
+    }
+}
+
 TEST(Inflater, DoesNotInflateABomb) {
     Inflater inflater;
     const Bytes bomb = deflated(std::string(64 << 20, '\0'), 9);
