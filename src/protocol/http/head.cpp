@@ -30,10 +30,10 @@ std::size_t leading_empty_lines_length(std::string_view bytes) {
     return length;
 }
 
-// Takes the first line off `rest`, its CRLF excluded from the result; nullopt when none ends, or a CR or LF stands
-// alone.
+// Takes the first line off `rest`, its CRLF excluded from the result; nullopt when none ends, or a CR stands alone. A
+// bare LF stays in the line, where no character class takes it.
 std::optional<std::string_view> take_line(std::string_view& rest) {
-    const std::size_t end = rest.find_first_of(kLineEnd);
+    const std::size_t end = rest.find(kLineEnd.front());
     if (end == std::string_view::npos || !rest.substr(end).starts_with(kLineEnd)) return std::nullopt;
     const std::string_view line = rest.substr(0, end);
     rest.remove_prefix(end + kLineEnd.size());
