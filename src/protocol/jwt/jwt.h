@@ -5,11 +5,12 @@
 // 7517). Pure: files are read by the caller. KeySet is immutable after it is built: any thread may verify.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "base/clock.h"
@@ -17,12 +18,19 @@
 
 namespace weir::protocol::jwt {
 
+// A key set holds at most so many keys; a token without `kid` is tried against all of its algorithm.
+inline constexpr std::size_t kKeysMax = 32;
+
+// The detail of the error of a token whose `kid` the JWKS does not have: the caller may fetch the JWKS again.
+inline constexpr std::string_view kUnknownKeyDetail = "the token names a key that is not in the key set";
+
 class KeySet {
   public:
     [[nodiscard]] static Result<KeySet> from_secret(std::string_view secret);
-    [[nodiscard]] static Result<KeySet> from_pem(std::string_view pem);  // RSA >= 2048 bits, P-256, Ed25519
-    [[nodiscard]] static Result<KeySet> from_jwks(
-        std::string_view json);  // keys that are not for signatures, or of unknown kind, are skipped
+    // RSA of at least 2048 bits, P-256, Ed25519.
+    [[nodiscard]] static Result<KeySet> from_pem(std::string_view pem);
+    // Keys that are not for signatures, too weak, or of unknown kind are skipped; one at least must remain.
+    [[nodiscard]] static Result<KeySet> from_jwks(std::string_view json);
     KeySet(KeySet&&) noexcept;
     KeySet& operator=(KeySet&&) noexcept;
     ~KeySet();
@@ -57,8 +65,9 @@ class Claims {
     std::unique_ptr<Impl> impl_;
 };
 
-// kExpired: verified, but past `exp`. kUnauthorized: everything else that is wrong (not yet valid, wrong issuer, bad
-// signature, unknown key, too long ...).
+// kExpired: verified and right in all else, but past `exp`. kUnauthorized: everything else that is wrong (not yet
+// valid, wrong issuer, bad signature, unknown key, too long ...). Critical header parameters (`crit`) are not
+// understood, so that they make a token invalid, and so do members that are there twice.
 [[nodiscard]] Result<Claims> verify(std::string_view token, const KeySet& keys, const Requirements& requirements,
                                     WallTime now);
 
