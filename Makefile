@@ -78,7 +78,9 @@ bench: ## Weir, nginx, HAProxy and the floor of TCP, side by side: docs/performa
 	bench/run
 
 pages: tests ## writes the pages of the manual that are made from the source
-	WEIR_WRITE_PAGES=1 $(CTEST) --test-dir build -R '^(metrics_test|config_test)$$'
+	WEIR_WRITE_PAGES=1 build/metrics_test --gtest_filter='MetricsReference.*'
+	build/weir config reference >docs/reference/configuration.md
+	build/weir config schema >docs/reference/weir.schema.json
 
 clean: ## removes build/
 	rm -rf build
