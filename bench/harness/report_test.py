@@ -59,6 +59,34 @@ class Targets(unittest.TestCase):
         self.assertEqual(report.targets(report.Runs([])), [])
 
 
+class Table(unittest.TestCase):
+    def entry(self, buckets, threads, ns, wall=1.0):
+        name = f"take_one/algorithm:2/buckets:{buckets}/real_time/threads:{threads}"
+        return {"name": name, "run_type": "iteration", "threads": threads, "cpu_time": ns,
+                "real_time": ns / threads * wall, "time_unit": "ns"}
+
+    def verdicts(self, *entries):
+        return [(who, met) for _what, who, _bound, _measured, met in report.table_targets(entries)]
+
+    def test_two_threads_may_be_no_slower_each_than_one_alone(self):
+        self.assertEqual(self.verdicts(self.entry(1000, 1, 100), self.entry(1000, 2, 108)),
+                         [("one thread", True), ("each of two threads", True)])
+        self.assertEqual(self.verdicts(self.entry(1000, 1, 150), self.entry(1000, 2, 170)),
+                         [("one thread", False), ("each of two threads", False)])
+
+    def test_threads_that_shared_a_cpu_are_not_judged(self):
+        self.assertEqual(self.verdicts(self.entry(1000, 1, 100), self.entry(1000, 2, 100, wall=2.0)),
+                         [("one thread", True), ("each of two threads", None)])
+
+    def test_the_median_of_repetitions_counts(self):
+        rows = self.verdicts(self.entry(1000, 1, 100), self.entry(1000, 1, 900), self.entry(1000, 1, 120))
+        self.assertEqual(rows, [("one thread", True)])
+
+    def test_two_threads_on_one_bucket_are_not_judged(self):
+        self.assertEqual(self.verdicts(self.entry(1, 1, 50), self.entry(1, 2, 200)),
+                         [("one thread", True), ("each of two threads", None)])
+
+
 class Windows(unittest.TestCase):
     def test_a_window_between_samples_is_interpolated(self):
         sampler = Sampler({}, [])
