@@ -38,7 +38,8 @@ struct SubjectPart {
     friend bool operator==(const SubjectPart&, const SubjectPart&) = default;
 };
 
-// "ip", "user", "connection", "global", "claim:NAME", "header:NAME"; nullopt when it is none of them.
+// "ip", "user", "connection", "global", "claim:NAME", "header:NAME" (header names in lower case: they ignore it);
+// nullopt when it is none of them.
 [[nodiscard]] std::optional<SubjectPart> parse_subject_part(std::string_view text);
 
 // Settings that subjects depend on.
@@ -47,11 +48,20 @@ struct SubjectOptions {
 };
 
 // "user:42", "ip:203.0.113.7", "ip:2001:db8:1:2::/64", "connection:17", "global", "claim:org_id:acme"; several parts
-// are joined by "|". `connection_id` is unique in the process. A `per: user` without a user counts the address.
+// are joined by "|", equal ones once. No parts: the caller. A `per: user` without a user counts the address, an absent
+// claim or header the caller. `connection_id` is unique in the process, and should start elsewhere in the next one when
+// counters survive a restart.
+//
+// Two callers never share a subject by how their names are written: what a client can choose is percent-encoded where
+// it would end a part or the bucket's name ('%', '{', '}', '|', control characters), in an attribute's name ':' too. A
+// ':' in a value stays, since nothing follows a value in its part.
 [[nodiscard]] std::string subject_of(const Caller& caller, const std::vector<SubjectPart>& parts,
                                      std::uint64_t connection_id, const SubjectOptions& options);
 
-// The address part alone: "203.0.113.7" or "2001:db8:1:2::/64".
+// The subject of a user's name as operators write it: "42" is "user:42".
+[[nodiscard]] std::string user_subject(std::string_view user);
+
+// The address part alone: "203.0.113.7", "2001:db8:1:2::/64", or "unix" when no address is known.
 [[nodiscard]] std::string address_group(const Caller& caller, const SubjectOptions& options);
 
 }  // namespace weir::policy

@@ -6,10 +6,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/hash.h"
 #include "limit/store.h"
+#include "policy/caller.h"
 #include "policy/limits.h"
 
 namespace weir::policy {
@@ -27,11 +29,12 @@ class Planner {
         const LimitTable* limits = nullptr;
         std::string key_prefix = "rl";
         HashKey hash_key{};
-        SubjectOptions subject;
+        SubjectOptions subject{};
     };
     explicit Planner(Options options) : options_(std::move(options)) {}
 
-    // `limits` in the order of the rule. Of limits that share group and subject the strictest speaks, once.
+    // `limits` in the order of the rule; whoever reads rules keeps them to kBucketsPerEventMax. Of limits that share
+    // group and subject one speaks, once: an enforced one before one in shadow, then the strictest.
     // Subject strings are appended to `subjects`, a stable store that the caller keeps as long as the takes.
     [[nodiscard]] std::vector<PlannedTake> plan(const Caller& caller, std::uint64_t connection_id,
                                                 const std::vector<LimitId>& limits,

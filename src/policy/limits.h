@@ -3,6 +3,18 @@
 // The built-in limits stand in builtin.h, once. A `LimitSpec` is what the configuration says about one;
 // `LimitTable::build` lays specs over the built-in table, applies tiers and their multipliers, and refuses what makes
 // no sense, all errors at once. Immutable after build: any thread may read.
+//
+// How a tier gets its rate, the first that applies:
+//   1. the rate that a spec names for that tier (of several specs the last), else the built-in one
+//   2. limits with a base rate (operation limits, and configured ones with `rate`): base x the tier's multiplier
+//   3. limits without (WebSocket limits, and configured ones that only name tiers): from the authenticated rate, 10
+//   times
+//      for superuser, half for usage_capped; another tier gets as much more than authenticated as its multiplier is
+//      greater. `rate` in a spec of such a limit is its authenticated rate, as it is in the environment.
+// Multiplied counts are exact, rounded down, never below 1.
+//
+// Limits that share a group share buckets, so they must count alike: same algorithm, and same period for each tier. So
+// must the tiers of one limit when callers of several tiers share its bucket (`per: ip`, `global`, claims, headers).
 #pragma once
 
 #include <cstdint>
@@ -22,7 +34,7 @@ inline constexpr LimitId kNoLimit = 0xFFFF;
 
 struct TierSpec {
     std::string name;
-    // Exact: 0.5 is 1/2. A multiplied count is rounded down and never below 1.
+    // Exact as written: 0.29 is 29/100. From 0.000001 to 1000000, at most six decimals.
     double multiplier = 1;
 };
 
@@ -32,7 +44,7 @@ struct TierSpec {
 // One limit as configured. Absent parts keep what the built-in table (or the default) says.
 struct LimitSpec {
     std::string name;
-    std::optional<limit::Rate> base;             // `rate:` or the short form: multiplied by each tier
+    std::optional<limit::Rate> base;             // `rate:` or the short form; see 2 and 3 above
     std::map<std::string, limit::Rate> by_tier;  // explicit, wins over the multiplier
     std::optional<limit::Algorithm> algorithm;
     std::optional<std::uint64_t> burst;
@@ -55,8 +67,8 @@ struct Limit {
 class LimitTable {
   public:
     struct Options {
-        std::vector<TierSpec> tiers = builtin_tiers();
-        std::vector<LimitSpec> specs;  // in order; later ones win
+        std::vector<TierSpec> tiers = builtin_tiers();  // begins with the built-in ones, in their order
+        std::vector<LimitSpec> specs{};                 // in order; later ones win
         limit::Algorithm default_algorithm = limit::Algorithm::kSlidingWindow;
     };
     // The built-in limits with `options.specs` laid over them. A problem is "limit NAME: what is wrong"; with any, the
@@ -66,6 +78,7 @@ class LimitTable {
     [[nodiscard]] LimitId find(std::string_view name) const;  // kNoLimit when there is none
     [[nodiscard]] const Limit& at(LimitId id) const { return limits_[id]; }
     [[nodiscard]] std::size_t size() const { return limits_.size(); }
+    // With the built-in ones at their fixed ids.
     [[nodiscard]] const std::vector<TierSpec>& tiers() const { return tiers_; }
     [[nodiscard]] std::optional<TierId> find_tier(std::string_view name) const;
 
@@ -76,7 +89,9 @@ class LimitTable {
 
 // What the environment variables RATELIMIT_<LIMIT> and RATELIMIT_<LIMIT>_ANONYMOUS say, as specs to lay over the
 // file's. `environment` is "NAME=VALUE" as in environ. A value that does not parse is a problem that names the
-// variable, the value and the expected form; a RATELIMIT_ name that is no limit and no setting is left alone.
+// variable, the value and the expected form; a RATELIMIT_ name that is no limit and no setting is left alone. <LIMIT>
+// is the limit's name in upper case, '-' and '.' as '_'. The specs must be laid over all others, so that they win; a
+// rate that the file names for a tier of its own still wins over a base from the environment.
 [[nodiscard]] std::vector<LimitSpec> limits_from_environment(const std::vector<std::string>& environment,
                                                              const LimitTable& known,
                                                              std::vector<std::string>& problems);
