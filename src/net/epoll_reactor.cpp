@@ -259,8 +259,10 @@ void EpollReactor::flush(SocketId id) {
         if (socket->queue != nullptr) socket->queue->settle(blocks_);
         return;
     }
-    if (const int number = write_queue(*socket); number != 0) return send_failed(id, number);
-    if (socket->waits_for_room) {
+    const auto written = socket->queue == nullptr ? SendQueue::Written{} : socket->queue->write_to(socket->fd);
+    if (written.number != 0) return send_failed(id, written.number);
+    if (written.full) {
+        socket->waits_for_room = true;
         socket->queue->settle(blocks_);
         if (!socket->watches_room) socket->watches_room = watch(socket->fd, key_of(id), kSocketEvents | EPOLLOUT, true);
         if (!socket->watches_room) return send_failed(id, errno);
@@ -279,27 +281,6 @@ void EpollReactor::tell_drained(SocketId id) {
     if (socket == nullptr || !socket->above_high || unsent_bytes(id) > kSendQueueLowBytes) return;
     socket->above_high = false;
     events_->on_drained(id);
-}
-
-int EpollReactor::write_queue(Socket& socket) {
-    while (socket.queue != nullptr && !socket.queue->empty()) {
-        std::array<iovec, kVectorMax> vector;
-        msghdr message{};
-        message.msg_iov = vector.data();
-        message.msg_iovlen = socket.queue->fill(vector);
-        std::size_t asked = 0;
-        for (std::size_t i = 0; i < message.msg_iovlen; ++i) asked += vector[i].iov_len;
-        const ssize_t sent = message.msg_iovlen == 1 ? ::send(socket.fd, vector[0].iov_base, asked, MSG_NOSIGNAL)
-                                                     : ::sendmsg(socket.fd, &message, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR) continue;
-        if (sent < 0 && errno != EAGAIN) return errno;
-        if (sent > 0) socket.queue->consume(static_cast<std::size_t>(sent));
-        if (sent < static_cast<ssize_t>(asked)) {
-            socket.waits_for_room = true;
-            return 0;
-        }
-    }
-    return 0;
 }
 
 // What the peer sent before it broke is still delivered, and then `on_closed`: an early answer of a backend that stops

@@ -60,7 +60,6 @@ class EpollReactor final : public Reactor {
     static constexpr int kReceivesPerTurn = 4;
     static constexpr int kAcceptsPerTurn = 64;
     static constexpr std::size_t kEventsPerTurn = 256;
-    static constexpr std::size_t kVectorMax = 64;
     static constexpr Nanos kAcceptPause = std::chrono::milliseconds(100);
 
     struct Socket {
@@ -110,8 +109,6 @@ class EpollReactor final : public Reactor {
     void mark_dirty(Socket& socket, SocketId id);
     void flush_dirty();
     void flush(SocketId id);
-    // Hands the queue to the kernel until it is empty or waits for room. The errno of a failure, else 0.
-    [[nodiscard]] int write_queue(Socket& socket);
     void send_failed(SocketId id, int number);
     void tell_drained(SocketId id);
     void drop_queue(Socket& socket);

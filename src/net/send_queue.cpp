@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
+#include <sys/socket.h>
 #include <utility>
 
 namespace weir::net {
@@ -38,6 +40,26 @@ void SendQueue::consume(std::size_t n) {
         }
     }
     drop_consumed();
+}
+
+SendQueue::Written SendQueue::write_to(int fd) {
+    constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    while (!empty()) {
+        std::array<iovec, kVectorMax> vector;
+        msghdr message{};
+        message.msg_iov = vector.data();
+        message.msg_iovlen = fill(vector);
+        std::size_t asked = 0;
+        for (std::size_t i = 0; i < message.msg_iovlen; ++i) asked += vector[i].iov_len;
+        const ssize_t sent =
+            message.msg_iovlen == 1 ? ::send(fd, vector[0].iov_base, asked, kFlags) : ::sendmsg(fd, &message, kFlags);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0) return errno == EAGAIN ? Written{0, true} : Written{errno, false};
+        consume(static_cast<std::size_t>(sent));
+        // A short write found no room: asking again would only tell so.
+        if (static_cast<std::size_t>(sent) < asked) return {0, true};
+    }
+    return {};
 }
 
 Slice SendQueue::pop() {

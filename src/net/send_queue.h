@@ -27,6 +27,12 @@ class SendQueue {
     [[nodiscard]] std::size_t fill(std::span<iovec> to) const;
     // Forgets the oldest `n` bytes, n <= bytes().
     void consume(std::size_t n);
+    struct Written {
+        int number = 0;     // errno of a failure, else 0
+        bool full = false;  // the socket has no room for the rest
+    };
+    // Hands all it can to a socket without waiting, a vector a system call.
+    [[nodiscard]] Written write_to(int fd);
     // The oldest slice, taken out.
     [[nodiscard]] Slice pop();
     // Makes what is queued cheap to keep; what was settled is not looked at again.
@@ -36,6 +42,7 @@ class SendQueue {
   private:
     // Slices below this are joined with their neighbours.
     static constexpr std::size_t kSmallBytes = 4096;
+    static constexpr std::size_t kVectorMax = 64;
     void drop_consumed();
 
     std::vector<Slice> slices_;

@@ -114,8 +114,12 @@ class BlockPool {
     }
 
     [[nodiscard]] bool at_bound() const { return full_out_ >= blocks_max_; }
-    [[nodiscard]] std::size_t blocks_out() const { return out_; }  // taken and not returned, copies too
-    [[nodiscard]] std::size_t bytes_out() const { return bytes_out_; }
+    // Taken and not returned, copies too; without those that the reactor keeps ready for the kernel.
+    [[nodiscard]] std::size_t blocks_out() const { return out_ - parked_; }
+    [[nodiscard]] std::size_t bytes_out() const { return bytes_out_ - parked_ * kBlockBytes; }
+    // A whole block that was taken waits for bytes, or no longer. It counts towards the bound all the same.
+    void note_parked() { ++parked_; }
+    void note_unparked() { --parked_; }
 
   private:
     friend class Slice;
@@ -125,6 +129,7 @@ class BlockPool {
     std::size_t blocks_max_;
     std::size_t full_out_ = 0;
     std::size_t out_ = 0;
+    std::size_t parked_ = 0;
     std::size_t bytes_out_ = 0;
 };
 

@@ -158,9 +158,9 @@ Endpoint local_endpoint(int fd) {
     return from_socket_address(address);
 }
 
-Result<Descriptor> open_stream_socket(const Endpoint& endpoint) {
+Result<Descriptor> open_stream_socket(const Endpoint& endpoint, bool blocking) {
     const int family = endpoint.is_unix() ? AF_UNIX : endpoint.address.is_v4() ? AF_INET : AF_INET6;
-    Descriptor fd(::socket(family, kSocketFlags, 0));
+    Descriptor fd(::socket(family, blocking ? kSocketFlags & ~SOCK_NONBLOCK : kSocketFlags, 0));
     if (!fd.valid()) return error_of_errno(errno, ErrorSource::kUpstream);
     if (family != AF_UNIX) set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
     return fd;

@@ -1,6 +1,6 @@
 // What the reactors need of the system's sockets: addresses, listening and connecting sockets, and what an errno means.
-// Every socket is non-blocking, closed on exec, and a TCP one has no Nagle delay: a proxy forwards at once or not at
-// all.
+// Every socket is non-blocking (but where io_uring waits on it), closed on exec, and a TCP one has no Nagle delay: a
+// proxy forwards at once or not at all.
 //
 // Threads: no state; any thread.
 #pragma once
@@ -60,8 +60,9 @@ void remove_listener_file(const Endpoint& endpoint);
 // The endpoint that a socket is bound to.
 [[nodiscard]] Endpoint local_endpoint(int fd);
 
-// A socket of the endpoint's family, not yet connected. kExhausted without a descriptor.
-[[nodiscard]] Result<Descriptor> open_stream_socket(const Endpoint& endpoint);
+// A socket of the endpoint's family, not yet connected. kExhausted without a descriptor. io_uring waits by itself on a
+// blocking one, and would return EAGAIN from a non-blocking one.
+[[nodiscard]] Result<Descriptor> open_stream_socket(const Endpoint& endpoint, bool blocking = false);
 
 // The pending error of a socket (SO_ERROR), which this clears; 0 when there is none.
 [[nodiscard]] int take_socket_error(int fd);
