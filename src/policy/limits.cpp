@@ -203,7 +203,8 @@ void Builder::check_spec(const LimitSpec& spec) {
     }
     if (spec.base && !in_range(*spec.base)) problem(spec.name, "the rate is out of range");
     for (const auto& [tier, rate] : spec.by_tier) {
-        if (std::none_of(tiers_.begin(), tiers_.end(), [&](const TierSpec& each) { return each.name == tier; })) {
+        if (std::none_of(tiers_.begin(), tiers_.end(),
+                         [&name = tier](const TierSpec& each) { return each.name == name; })) {
             problem(spec.name, "there is no tier " + tier + "; expected one of " + tier_names());
         }
         if (!in_range(rate)) problem(spec.name, "the rate of tier " + tier + " is out of range");
