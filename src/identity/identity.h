@@ -2,9 +2,12 @@
 //
 // Address: the TCP peer, unless it is a trusted proxy; then the right-most entry that is not itself trusted. Token:
 // tried in the configured order. Trusted header: only from a trusted proxy; from anyone else it must not reach the
-// upstream (`strip_field`). Immutable: any thread may identify.
+// upstream (`strip_field`). A trusted header that names the user wins over a token, which is then not looked at.
+// Immutable: any thread may identify.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +22,9 @@
 #include "protocol/jwt/jwt.h"
 
 namespace weir::identity {
+
+// A user, or the value of an attribute, that is longer is not believed: it names a bucket and stands in logs.
+inline constexpr std::size_t kNameBytesMax = 256;
 
 enum class AddressSource : std::uint8_t { kXForwardedFor, kForwarded, kProxyProtocol, kPeer };
 
@@ -72,8 +78,8 @@ struct Identified {
     TokenStatus token = TokenStatus::kNone;
     bool rejected = false;  // `on_invalid: reject` and the token is expired or invalid
     bool peer_trusted = false;
-    std::string_view
-        subprotocol_marker;  // a sub-protocol of Weir's own 101 must be this; empty when the token came otherwise
+    // The sub-protocol that a 101 of Weir's own must select, a view into the head; empty when the token came otherwise.
+    std::string_view subprotocol_marker;
 };
 
 class Identifier {
@@ -87,6 +93,11 @@ class Identifier {
     [[nodiscard]] const Options& options() const { return options_; }
 
   private:
+    [[nodiscard]] bool trusts(const IpAddress& address) const;
+    [[nodiscard]] std::optional<IpAddress> client_address(const protocol::http::RequestHead& head,
+                                                          const Peer& peer) const;
+    void believe_token(const protocol::http::RequestHead& head, WallTime now, Identified& identified) const;
+
     Options options_;
 };
 
