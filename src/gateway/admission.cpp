@@ -1,0 +1,222 @@
+#include "gateway/admission.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace weir::gateway {
+namespace {
+
+// A decision takes some tens of nanoseconds, reading the clock twice as many again: one in so many is timed.
+constexpr std::uint32_t kTimedDecisionEvery = 64;
+
+}  // namespace
+
+// A decision that the store answers later: what it writes to must stay where it is.
+struct Admission::Pending final : limit::TakeWaiter {
+    explicit Pending(Admission& owner) : admission(owner) {}
+    void on_taken(Result<void> outcome) override { admission.on_late_answer(*this, outcome); }
+
+    Admission& admission;
+    std::array<limit::Decision, kBucketsPerEventMax> decisions{};
+    RulePlan rule;
+    EventContext context;
+};
+
+Admission::Admission(Shared& shared, metrics::Shard& shard, const net::Reactor& reactor)
+    : shared_(shared),
+      shard_(shard),
+      reactor_(reactor),
+      decision_seconds_(shared.metrics.cell(metrics::Family::kDecisionSeconds, {})),
+      denials_({.hash_key = shared.hash_key}),
+      spare_(std::make_unique<Pending>(*this)) {}
+
+Admission::~Admission() = default;
+
+CallerPlan Admission::plan(const Snapshot& snapshot, const policy::Caller& caller, std::uint64_t connection_id,
+                           std::span<const std::vector<policy::LimitId>* const> rules) const {
+    CallerPlan plan;
+    const config::Config& config = *snapshot.config;
+    plan.tier = caller.tier;
+    plan.subject = policy::subject_of(caller, {}, connection_id, config.subject);
+    const auto allows = [&](const Cidr& range) { return caller.address_known && range.contains(caller.address); };
+    plan.exempt = config.disabled ||
+                  std::any_of(config.allow_addresses.begin(), config.allow_addresses.end(), allows) ||
+                  std::find(config.allow_subjects.begin(), config.allow_subjects.end(), plan.subject) !=
+                      config.allow_subjects.end();
+    for (const auto* limits : rules) {
+        RulePlan rule;
+        rule.begin = static_cast<std::uint32_t>(plan.takes.size());
+        if (!plan.exempt && !limits->empty()) {
+            auto planned = snapshot.planner.plan(caller, connection_id, *limits, plan.subjects);
+            const auto shadowed = [&](const policy::PlannedTake& take) {
+                return config.shadow || config.limits->at(take.limit).shadow;
+            };
+            const auto first_shadow = std::stable_partition(planned.begin(), planned.end(),
+                                                            [&](const auto& take) { return !shadowed(take); });
+            rule.enforced = static_cast<std::uint16_t>(first_shadow - planned.begin());
+            rule.shadow = static_cast<std::uint16_t>(planned.end() - first_shadow);
+            for (const policy::PlannedTake& take : planned) {
+                plan.takes.push_back(take.take);
+                plan.limits.push_back(take.limit);
+            }
+        }
+        plan.rules.push_back(rule);
+    }
+    plan.takes.shrink_to_fit();
+    plan.limits.shrink_to_fit();
+    plan.rules.shrink_to_fit();
+    return plan;
+}
+
+const AdmissionOutcome* Admission::decide(const EventContext& context, const RulePlan& rule, MonoTime now) {
+    const CallerPlan& plan = *context.plan;
+    outcome_.passes = true;
+    outcome_.store_failed = false;
+    outcome_.count = 0;
+    if (rule.enforced > 0) {
+        const auto takes = std::span(plan.takes).subspan(rule.begin, rule.enforced);
+        const bool timed = ++sample_ % kTimedDecisionEvery == 0;
+        const auto before = timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
+        const auto decisions = std::span(spare_->decisions).first(takes.size());
+        const auto answer = shared_.store.take(takes, now, decisions, *spare_);
+        if (!answer) {
+            spare_->rule = rule;
+            spare_->context = context;
+            waiting_.push_back(std::move(spare_));
+            spare_ = std::make_unique<Pending>(*this);
+            return nullptr;
+        }
+        if (timed) {
+            const std::chrono::duration<double> took = std::chrono::steady_clock::now() - before;
+            shard_.observe(decision_seconds_, took.count());
+        }
+        finish(context, rule, decisions, *answer, now);
+    }
+    if (rule.shadow > 0 && outcome_.passes) take_shadow(context, rule, now);
+    return &outcome_;
+}
+
+void Admission::finish(const EventContext& context, const RulePlan& rule, std::span<const limit::Decision> decisions,
+                       const Result<void>& answer, MonoTime now) {
+    const CallerPlan& plan = *context.plan;
+    const config::Config& config = *context.snapshot->config;
+    std::array<limit::Decision, kBucketsPerEventMax> local{};
+    bool by_policy = !answer.has_value();
+    bool admitted = true;
+    if (by_policy && config.on_store_error == config::OnStoreError::kLocal && shared_.local != nullptr) {
+        const auto takes = std::span(plan.takes).subspan(rule.begin, rule.enforced);
+        shared_.local->take_now(takes, now, std::span(local).first(takes.size()));
+        decisions = std::span(local).first(takes.size());
+        by_policy = false;
+    }
+    outcome_.store_failed = by_policy;
+    const bool open = config.on_store_error == config::OnStoreError::kOpen;
+    for (std::size_t i = 0; i < rule.enforced; ++i) {
+        const policy::LimitId id = plan.limits[rule.begin + i];
+        policy::Verdict& verdict = outcome_.verdicts[i];
+        verdict.limit = &config.limits->at(id);
+        verdict.rule = plan.takes[rule.begin + i].rule;
+        if (by_policy) {
+            verdict.decision = {.allowed = open,
+                                .limit = verdict.rule->rate.count,
+                                .remaining = 0,
+                                .reset_after = verdict.rule->rate.period,
+                                .retry_after = open ? Nanos{0} : Nanos(std::chrono::seconds(1)),
+                                .more_after = Nanos{0}};
+        } else {
+            verdict.decision = decisions[i];
+        }
+        admitted = admitted && verdict.decision.allowed;
+    }
+    outcome_.count = rule.enforced;
+    outcome_.passes = admitted;
+    for (std::size_t i = 0; i < rule.enforced; ++i) {
+        const policy::Verdict& verdict = outcome_.verdicts[i];
+        const policy::LimitId id = plan.limits[rule.begin + i];
+        if (by_policy) {
+            count(context, id, open ? &LimitCells::ByTier::error_open : &LimitCells::ByTier::error_closed);
+        } else if (!verdict.decision.allowed) {
+            count(context, id, &LimitCells::ByTier::denied);
+            log_denial(context, verdict, now, false);
+        } else if (admitted) {
+            count(context, id, &LimitCells::ByTier::allowed);
+        }
+    }
+}
+
+void Admission::take_shadow(const EventContext& context, const RulePlan& rule, MonoTime now) {
+    const CallerPlan& plan = *context.plan;
+    // A shadow decision changes nothing for the caller, so nobody waits for it: a store that answers later is not asked
+    // twice.
+    std::array<limit::Decision, kBucketsPerEventMax> decisions{};
+    const std::size_t begin = rule.begin + rule.enforced;
+    if (shared_.local == nullptr) return;
+    const auto takes = std::span(plan.takes).subspan(begin, rule.shadow);
+    shared_.local->take_now(takes, now, std::span(decisions).first(rule.shadow));
+    for (std::size_t i = 0; i < rule.shadow; ++i) {
+        const policy::LimitId id = plan.limits[begin + i];
+        if (decisions[i].allowed) {
+            count(context, id, &LimitCells::ByTier::allowed);
+            continue;
+        }
+        count(context, id, &LimitCells::ByTier::shadow_denied);
+        log_denial(context, {&context.snapshot->config->limits->at(id), takes[i].rule, decisions[i]}, now, true);
+    }
+}
+
+void Admission::count(const EventContext& context, policy::LimitId limit, metrics::Cell LimitCells::ByTier::*outcome) {
+    const LimitCells& cells = context.route->cells.limits[limit];
+    if (context.plan->tier < cells.tiers.size()) shard_.add(cells.tiers[context.plan->tier].*outcome);
+}
+
+void Admission::on_late_answer(Pending& pending, const Result<void>& answer) {
+    const auto is_this = [&](const auto& other) { return other.get() == &pending; };
+    const auto found = std::find_if(waiting_.begin(), waiting_.end(), is_this);
+    WEIR_ASSERT(found != waiting_.end());
+    const std::unique_ptr<Pending> owned = std::move(*found);
+    waiting_.erase(found);
+    const MonoTime now = reactor_.now();
+    outcome_.passes = true;
+    finish(pending.context, pending.rule, std::span(pending.decisions).first(pending.rule.enforced), answer, now);
+    if (pending.rule.shadow > 0 && outcome_.passes) take_shadow(pending.context, pending.rule, now);
+    // The waiter may ask again from inside: its outcome is a copy.
+    const AdmissionOutcome outcome = outcome_;
+    pending.context.waiter->on_admission(outcome);
+}
+
+void Admission::log_denial(const EventContext& context, const policy::Verdict& verdict, MonoTime now, bool shadow) {
+    const std::string rate = limit::format_rate(verdict.rule->rate);
+    const std::string address = context.address->to_string();
+    const log::Denial denial{.subject = context.plan->subject,
+                             .limit = verdict.limit->name,
+                             .route = context.route->route->name,
+                             .rate = rate,
+                             .address = address};
+    const auto answer = denials_.on_denied(denial, now);
+    if (answer.log_now) write_denial(denial, answer.left_out, shadow ? "limit exceeded (shadow)" : "limit exceeded");
+}
+
+void Admission::write_denial(const log::Denial& denial, std::uint64_t left_out, std::string_view message) {
+    shared_.log.write(LogLevel::kInfo, message,
+                      {{"subject", denial.subject},
+                       {"route", denial.route},
+                       {"limit", denial.limit},
+                       {"rate", denial.rate},
+                       {"address", denial.address},
+                       {"left_out", static_cast<std::int64_t>(left_out)}});
+}
+
+void Admission::tick(MonoTime now, bool everything) {
+    denials_.collect(
+        now,
+        [&](const log::Denial& denial, std::uint64_t left_out) {
+            write_denial(denial, left_out, "limit exceeded, left out");
+        },
+        everything);
+    if (const std::uint64_t lost = denials_.take_unattributed(); lost > 0) {
+        shared_.log.write(LogLevel::kInfo, "limit exceeded, left out",
+                          {{"subject", "_other"}, {"left_out", static_cast<std::int64_t>(lost)}});
+    }
+}
+
+}  // namespace weir::gateway

@@ -1,0 +1,106 @@
+// Admission: from an event of a caller to "passes" or "is denied", with the verdict of each limit that covers it.
+//
+// A CallerPlan is made once a connection: the buckets of every rule, their names hashed. `decide` then takes from them
+// in one step of the store, counts the metrics and logs a denial. Limits in shadow are taken from in a step of their
+// own, so that what they say never keeps an enforced bucket from counting.
+//
+// One worker's thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gateway/shared.h"
+#include "log/denial_log.h"
+#include "policy/answer.h"
+#include "policy/event.h"
+
+namespace weir::gateway {
+
+// The buckets of one rule: a range of CallerPlan::takes, enforced ones before those in shadow.
+struct RulePlan {
+    std::uint32_t begin = 0;
+    std::uint16_t enforced = 0;
+    std::uint16_t shadow = 0;
+};
+
+struct CallerPlan {
+    std::vector<RulePlan> rules;
+    std::vector<limit::Take> takes;
+    std::vector<policy::LimitId> limits;  // of takes
+    std::vector<std::unique_ptr<std::string>> subjects;
+    std::string subject;  // who is logged
+    policy::TierId tier = policy::kAnonymous;
+    bool exempt = false;  // of `allow`, or limiting is disabled: nothing is counted
+};
+
+struct AdmissionOutcome {
+    bool passes = true;
+    bool store_failed = false;
+    std::array<policy::Verdict, kBucketsPerEventMax> verdicts;  // enforced ones
+    std::size_t count = 0;
+    [[nodiscard]] std::span<const policy::Verdict> all() const { return std::span(verdicts).first(count); }
+};
+
+// Whoever asked for a decision that comes later.
+class AdmissionWaiter {
+  public:
+    virtual void on_admission(const AdmissionOutcome& outcome) = 0;
+
+  protected:
+    ~AdmissionWaiter() = default;
+};
+
+// Where an event belongs, for metrics and the log.
+struct EventContext {
+    const Snapshot* snapshot = nullptr;
+    const RouteRuntime* route = nullptr;
+    const CallerPlan* plan = nullptr;
+    const IpAddress* address = nullptr;
+    // Told when the answer comes later. All that is pointed to here must live until then.
+    AdmissionWaiter* waiter = nullptr;
+};
+
+class Admission {
+  public:
+    Admission(Shared& shared, metrics::Shard& shard, const net::Reactor& reactor);
+    ~Admission();
+
+    // Plans of `rules` (each a list of limits) for one caller.
+    [[nodiscard]] CallerPlan plan(const Snapshot& snapshot, const policy::Caller& caller, std::uint64_t connection_id,
+                                  std::span<const std::vector<policy::LimitId>* const> rules) const;
+
+    // nullptr: the answer comes by `context.waiter`. Otherwise valid until the next call.
+    [[nodiscard]] const AdmissionOutcome* decide(const EventContext& context, const RulePlan& rule, MonoTime now);
+
+    // Now and then: writes what the denial log left out; with `everything` also what is not due yet.
+    void tick(MonoTime now, bool everything = false);
+    void set_log_interval(Nanos interval) { denials_.set_interval(interval); }
+    [[nodiscard]] std::size_t pending() const { return waiting_.size(); }
+
+  private:
+    struct Pending;
+    void finish(const EventContext& context, const RulePlan& rule, std::span<const limit::Decision> decisions,
+                const Result<void>& outcome, MonoTime now);
+    void take_shadow(const EventContext& context, const RulePlan& rule, MonoTime now);
+    void count(const EventContext& context, policy::LimitId limit, metrics::Cell LimitCells::ByTier::*outcome);
+    void log_denial(const EventContext& context, const policy::Verdict& verdict, MonoTime now, bool shadow);
+    void write_denial(const log::Denial& denial, std::uint64_t left_out, std::string_view message);
+    void on_late_answer(Pending& pending, const Result<void>& outcome);
+
+    Shared& shared_;
+    metrics::Shard& shard_;
+    const net::Reactor& reactor_;
+    metrics::Cell decision_seconds_;
+    log::DenialLog denials_;
+    std::unique_ptr<Pending> spare_;
+    std::vector<std::unique_ptr<Pending>> waiting_;
+    AdmissionOutcome outcome_;
+    std::uint32_t sample_ = 0;
+};
+
+}  // namespace weir::gateway

@@ -1,0 +1,397 @@
+#include "gateway/client_stream.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace weir::gateway {
+
+namespace ws = protocol::ws;
+using policy::MessageRules;
+
+namespace {
+
+constexpr std::uint16_t kProtocolError = 1002;
+constexpr std::uint16_t kMessageTooBig = 1009;
+// Deflate can't expand more than this (zlib's "Maximum expansion factor", 1032:1): a compressed message that is short
+// enough needs no inflating to know that it stays below a bound.
+constexpr std::uint64_t kInflateFactorMax = 1032;
+// Held when the route sets no message_bytes_max.
+constexpr std::uint64_t kHeldMessageBytesMax = 1024 * 1024;
+
+void grow(std::vector<std::uint8_t>& memory, std::size_t bytes) {
+    if (memory.size() < bytes) memory.resize(bytes);
+}
+
+}  // namespace
+
+void ClientStream::receive(net::Slice bytes, ClientStreamSink& sink, StreamTools& tools, net::BlockPool& blocks) {
+    WEIR_ASSERT(!pending_);
+    Walk walk{std::move(bytes), 0, 0, sink, tools, blocks};
+    run(walk);
+}
+
+void ClientStream::decided(bool pass, ClientStreamSink& sink, StreamTools& tools, net::BlockPool& blocks) {
+    WEIR_ASSERT(pending_);
+    pending_ = false;
+    Walk walk{std::move(pending_rest_), 0, 0, sink, tools, blocks};
+    pending_rest_ = {};
+    if (pending_held_) {
+        pending_held_ = false;
+        release_held(walk, pass);
+    } else {
+        apply(walk, pass ? Verdict::kPass : Verdict::kDrop, 0, true);
+    }
+    if (in_frame_ && payload_left_ == 0 && !dead_) end_frame(walk);
+    run(walk);
+}
+
+void ClientStream::give_up_holding(ClientStreamSink& sink, StreamTools& tools, net::BlockPool& blocks) {
+    if (held_ == nullptr || pending_ || dead_) return;
+    Walk walk{{}, 0, 0, sink, tools, blocks};
+    resolve_held(walk, false);
+}
+
+std::size_t ClientStream::held_bytes() const {
+    const std::size_t held = held_ == nullptr ? 0 : held_->raw.size() + held_->payload.size();
+    return held + pending_rest_.size();
+}
+
+void ClientStream::run(Walk& walk) {
+    while (!dead_ && !pending_ && walk.position < walk.bytes.size()) {
+        if (in_frame_) {
+            read_payload(walk);
+        } else {
+            read_header(walk);
+        }
+    }
+    if (!dead_ && !pending_) forward_range(walk, walk.bytes.size());
+}
+
+void ClientStream::read_header(Walk& walk) {
+    const auto all = walk.bytes.bytes();
+    const std::size_t header_at = walk.position;
+    std::span<const std::uint8_t> candidate = all.subspan(header_at);
+    const bool split = header_have_ > 0;
+    if (split) {
+        const std::size_t taken = std::min(candidate.size(), header_.size() - header_have_);
+        std::copy_n(candidate.begin(), taken, header_.begin() + header_have_);
+        candidate = {header_.data(), header_have_ + taken};
+    }
+    const auto parsed = ws::parse_frame_header(candidate, {.masked = true, .rsv1_allowed = rules_.compressed});
+    if (!parsed) {
+        fail(walk, split ? walk.pass_from : header_at, kProtocolError, parsed.error().detail);
+        return;
+    }
+    if (!parsed->has_value()) {
+        forward_range(walk, split ? walk.pass_from : header_at);
+        if (!split) std::copy(candidate.begin(), candidate.end(), header_.begin());
+        header_have_ = static_cast<std::uint8_t>(candidate.size());
+        walk.position = walk.pass_from = all.size();
+        return;
+    }
+    frame_ = **parsed;
+    walk.position = header_at + frame_.header_bytes - header_have_;
+    header_have_ = 0;
+    payload_left_ = frame_.payload_bytes;
+    begin_frame(walk, header_at, split);
+    if (in_frame_ && payload_left_ == 0 && !dead_ && !pending_) end_frame(walk);
+}
+
+void ClientStream::read_payload(Walk& walk) {
+    const auto here = walk.bytes.bytes().subspan(walk.position);
+    const auto step = static_cast<std::size_t>(std::min<std::uint64_t>(payload_left_, here.size()));
+    if (frame_mode_ == Mode::kHold) {
+        const auto part = here.first(step);
+        const bool control = ws::is_control(frame_.opcode);
+        hold(part, control);
+        if (!control) {
+            const std::size_t at = held_->payload.size();
+            held_->payload.resize(at + step);
+            ws::apply_mask(part, frame_.mask, frame_.payload_bytes - payload_left_,
+                           std::span(held_->payload).subspan(at));
+        }
+    }
+    walk.position += step;
+    payload_left_ -= step;
+    if (frame_mode_ != Mode::kPass) walk.pass_from = walk.position;
+    if (payload_left_ == 0) end_frame(walk);
+}
+
+void ClientStream::begin_frame(Walk& walk, std::size_t header_at, bool split) {
+    const std::size_t frame_at = split ? walk.pass_from : header_at;
+    if (ws::is_control(frame_.opcode)) {
+        begin_control(walk, header_at, split);
+        return;
+    }
+    const bool continuation = frame_.opcode == ws::Opcode::kContinuation;
+    if (continuation != in_message_) {
+        fail(walk, frame_at, kProtocolError,
+             continuation ? "continuation frame without a message" : "new message inside a fragmented one");
+        return;
+    }
+    if (continuation && frame_.rsv1) {
+        fail(walk, frame_at, kProtocolError, "RSV1 set on a continuation frame");
+        return;
+    }
+    if (!continuation) message_bytes_ = 0;
+    // The length is the client's word: added with care, never reserved.
+    const bool overflow = __builtin_add_overflow(message_bytes_, frame_.payload_bytes, &message_bytes_);
+    if (overflow || (rules_.message_bytes_max > 0 && message_bytes_ > rules_.message_bytes_max)) {
+        fail(walk, frame_at, kMessageTooBig, "message too big");
+        return;
+    }
+    if (continuation) {
+        continue_message(walk, header_at, split);
+    } else {
+        begin_message(walk, header_at, split);
+    }
+}
+
+void ClientStream::begin_control(Walk& walk, std::size_t header_at, bool split) {
+    in_frame_ = true;
+    if (held_ != nullptr) {
+        frame_mode_ = Mode::kHold;
+        ++held_->controls;
+        hold(raw_header(walk, header_at, split), true);
+        walk.pass_from = walk.position;
+        return;
+    }
+    frame_mode_ = Mode::kPass;
+    if (split) {
+        walk.sink.forward(walk.blocks.copy(raw_header(walk, header_at, true)));
+        walk.pass_from = walk.position;
+    }
+}
+
+void ClientStream::begin_message(Walk& walk, std::size_t header_at, bool split) {
+    ++messages_;
+    message_binary_ = frame_.opcode == ws::Opcode::kBinary;
+    message_compressed_ = frame_.rsv1;
+    const bool inflate = must_inflate();
+    if (!inflate && !needs_content()) {
+        apply(walk, walk.sink.on_message(rule_of_opcode()), header_at, split);
+        return;
+    }
+    const auto here = walk.bytes.bytes().subspan(walk.position);
+    const bool whole_frame_here = frame_.fin && here.size() >= frame_.payload_bytes;
+    std::optional<std::size_t> rule;
+    if (!inflate && frame_.fin && frame_.payload_bytes > inspect_bytes()) {
+        rule = judge(walk.tools, {}, false);  // its size is all that can be known of it
+    } else if (whole_frame_here) {
+        const auto payload = here.first(static_cast<std::size_t>(frame_.payload_bytes));
+        std::vector<std::uint8_t>& memory = inflate ? walk.tools.unmasked : walk.tools.content;
+        grow(memory, payload.size() + policy::kJsonPadding);
+        const auto unmasked = std::span(memory).first(payload.size());
+        ws::apply_mask(payload, frame_.mask, 0, unmasked);
+        rule = judge(walk.tools, unmasked, true);
+    } else {
+        start_holding(walk, header_at, split);
+        return;
+    }
+    if (!rule) {
+        fail(walk, split ? walk.pass_from : header_at, kMessageTooBig, "message too big when inflated");
+        return;
+    }
+    apply(walk, walk.sink.on_message(*rule), header_at, split);
+}
+
+void ClientStream::continue_message(Walk& walk, std::size_t header_at, bool split) {
+    in_frame_ = true;
+    frame_mode_ = message_mode_;
+    if (message_mode_ == Mode::kHold) {
+        hold(raw_header(walk, header_at, split), false);
+        walk.pass_from = walk.position;
+        const bool beyond = message_bytes_ > (message_compressed_ ? held_bytes_max() : inspect_bytes());
+        if (beyond) resolve_held(walk, false);
+    } else if (message_mode_ == Mode::kDrop) {
+        if (!split) forward_range(walk, header_at);
+        walk.pass_from = walk.position;
+    } else if (split) {
+        walk.sink.forward(walk.blocks.copy(raw_header(walk, header_at, true)));
+        walk.pass_from = walk.position;
+    }
+}
+
+void ClientStream::end_frame(Walk& walk) {
+    in_frame_ = false;
+    if (ws::is_control(frame_.opcode)) {
+        const bool close = frame_.opcode == ws::Opcode::kClose;
+        if (frame_mode_ == Mode::kHold) {
+            close_held_ = close;
+            if (close || held_->control_bytes > kHeldControlBytesMax) resolve_held(walk, false);
+        } else if (close) {
+            forward_range(walk, walk.position);
+            dead_ = client_closed_ = true;
+            walk.sink.on_client_close();
+        }
+        return;
+    }
+    in_message_ = !frame_.fin;
+    if (frame_.fin && frame_mode_ == Mode::kHold) resolve_held(walk, true);
+}
+
+void ClientStream::start_holding(Walk& walk, std::size_t header_at, bool split) {
+    if (!split) forward_range(walk, header_at);
+    held_ = std::make_unique<Held>();
+    message_mode_ = frame_mode_ = Mode::kHold;
+    in_frame_ = true;
+    hold(raw_header(walk, header_at, split), false);
+    walk.pass_from = walk.position;
+}
+
+void ClientStream::hold(std::span<const std::uint8_t> raw, bool control) {
+    if (held_->segments.empty() || held_->segments.back().control != control) {
+        held_->segments.push_back({held_->raw.size(), control});
+    }
+    held_->raw.insert(held_->raw.end(), raw.begin(), raw.end());
+    if (control) held_->control_bytes += raw.size();
+}
+
+void ClientStream::resolve_held(Walk& walk, bool complete) {
+    const auto rule = judge(walk.tools, held_->payload, complete);
+    if (!rule) {
+        fail(walk, walk.pass_from, kMessageTooBig, "message too big when inflated");
+        return;
+    }
+    const Verdict verdict = walk.sink.on_message(*rule);
+    if (verdict == Verdict::kPending) {
+        pending_ = pending_held_ = true;
+        pending_rest_ = walk.bytes.sub(walk.position, walk.bytes.size() - walk.position);
+        walk.position = walk.pass_from = walk.bytes.size();
+        return;
+    }
+    release_held(walk, verdict == Verdict::kPass);
+}
+
+void ClientStream::release_held(Walk& walk, bool pass) {
+    const auto held = std::move(held_);
+    const std::span<const std::uint8_t> raw(held->raw);
+    if (pass) {
+        if (!raw.empty()) walk.sink.forward(walk.blocks.copy(raw));
+    } else {
+        for (std::size_t i = 0; i < held->segments.size(); ++i) {
+            const std::size_t begin = held->segments[i].begin;
+            const std::size_t end = i + 1 < held->segments.size() ? held->segments[i + 1].begin : raw.size();
+            if (held->segments[i].control) walk.sink.forward(walk.blocks.copy(raw.subspan(begin, end - begin)));
+        }
+    }
+    message_mode_ = pass ? Mode::kPass : Mode::kDrop;
+    // A frame that is still coming goes the way of its message; a control frame always passes, and its beginning was
+    // just forwarded.
+    if (in_frame_) frame_mode_ = ws::is_control(frame_.opcode) ? Mode::kPass : message_mode_;
+    if (close_held_) {
+        dead_ = client_closed_ = true;
+        walk.sink.on_client_close();
+    }
+}
+
+void ClientStream::apply(Walk& walk, Verdict verdict, std::size_t header_at, bool split) {
+    if (verdict == Verdict::kPending) {
+        if (!split) {
+            const auto raw = raw_header(walk, header_at, false);
+            std::copy(raw.begin(), raw.end(), header_.begin());
+            forward_range(walk, header_at);
+        }
+        pending_ = true;
+        pending_rest_ = walk.bytes.sub(walk.position, walk.bytes.size() - walk.position);
+        walk.position = walk.pass_from = walk.bytes.size();
+        return;
+    }
+    in_frame_ = true;
+    message_mode_ = frame_mode_ = verdict == Verdict::kPass ? Mode::kPass : Mode::kDrop;
+    if (verdict == Verdict::kDrop) {
+        if (!split) forward_range(walk, header_at);
+        walk.pass_from = walk.position;
+    } else if (split) {
+        walk.sink.forward(walk.blocks.copy(raw_header(walk, header_at, true)));
+        walk.pass_from = walk.position;
+    }
+}
+
+void ClientStream::forward_range(Walk& walk, std::size_t end) {
+    if (end > walk.pass_from) walk.sink.forward(walk.bytes.sub(walk.pass_from, end - walk.pass_from));
+    walk.pass_from = std::max(walk.pass_from, end);
+}
+
+void ClientStream::fail(Walk& walk, std::size_t frame_at, std::uint16_t code, std::string_view reason) {
+    forward_range(walk, frame_at);
+    in_frame_ = false;
+    dead_ = true;
+    held_.reset();
+    walk.sink.refuse(code, reason);
+}
+
+std::span<const std::uint8_t> ClientStream::raw_header(const Walk& walk, std::size_t header_at, bool split) const {
+    if (split) return std::span(header_).first(frame_.header_bytes);
+    return walk.bytes.bytes().subspan(header_at, frame_.header_bytes);
+}
+
+bool ClientStream::must_inflate() const {
+    if (!message_compressed_) return false;
+    if (needs_content()) return true;
+    if (rules_.message_bytes_max == 0) return false;
+    return !frame_.fin || frame_.payload_bytes > rules_.message_bytes_max / kInflateFactorMax;
+}
+
+std::uint64_t ClientStream::inspect_bytes() const {
+    return needs_content() ? rules_.rules->inspect_bytes() : 0;
+}
+
+std::uint64_t ClientStream::held_bytes_max() const {
+    return rules_.message_bytes_max > 0 ? rules_.message_bytes_max : kHeldMessageBytesMax;
+}
+
+std::size_t ClientStream::rule_of_opcode() const {
+    return message_binary_ ? rules_.binary_rule : rules_.text_rule;
+}
+
+ClientStream::Inflated ClientStream::inflate(StreamTools& tools, std::span<const std::uint8_t> payload,
+                                             std::size_t most) {
+    grow(tools.content, most + policy::kJsonPadding);
+    const auto out = std::span(tools.content).first(most);
+    tools.inflater.start_message();
+    Inflated result;
+    const auto body = tools.inflater.inflate(payload, out);
+    if (!body) return {.bytes = 0, .beyond = false, .malformed = true};
+    result.bytes = body->written;
+    const auto tail = tools.inflater.finish_message(out.subspan(result.bytes));
+    if (!tail) return {.bytes = result.bytes, .beyond = body->full, .malformed = true};
+    result.bytes += tail->written;
+    result.beyond = body->full || tail->full;
+    return result;
+}
+
+std::optional<std::size_t> ClientStream::judge(StreamTools& tools, std::span<const std::uint8_t> payload,
+                                               bool complete) const {
+    policy::MessageView view{
+        .content = {}, .complete = complete, .binary = message_binary_, .size_least = message_bytes_};
+    const auto inspect = static_cast<std::size_t>(inspect_bytes());
+    if (message_compressed_) {
+        if (!complete) return needs_content() ? MessageRules::kUnjudgeable : rule_of_opcode();
+        Inflated inflated = inflate(tools, payload, inspect);
+        view.complete = !inflated.beyond;
+        view.size_least = inflated.bytes + (inflated.beyond ? 1 : 0);
+        const auto most = static_cast<std::size_t>(rules_.message_bytes_max);
+        // Longer than a rule may look: is it longer than a message may be? The view stays the first `inspect` bytes of
+        // the same memory.
+        if (inflated.beyond && most > 0) {
+            inflated = inflate(tools, payload, std::max(most, inspect));
+            if (inflated.beyond || inflated.bytes > most) return std::nullopt;
+            view.size_least = inflated.bytes;
+        }
+        if (!needs_content()) return rule_of_opcode();
+        if (inflated.malformed) return MessageRules::kUnjudgeable;
+        view.content = {reinterpret_cast<const char*>(tools.content.data()), std::min(inflated.bytes, inspect)};
+        return tools.judge.judge(*rules_.rules, view);
+    }
+    if (complete) {
+        grow(tools.content, payload.size() + policy::kJsonPadding);
+        if (!payload.empty() && payload.data() != tools.content.data()) {
+            std::memcpy(tools.content.data(), payload.data(), payload.size());
+        }
+        view.content = {reinterpret_cast<const char*>(tools.content.data()), payload.size()};
+    }
+    return tools.judge.judge(*rules_.rules, view);
+}
+
+}  // namespace weir::gateway

@@ -1,0 +1,393 @@
+#include "gateway/connection.h"
+
+#include "base/text.h"
+#include "gateway/head_writer.h"
+#include "gateway/worker.h"
+#include "protocol/forwarded/forwarded.h"
+#include "protocol/ws/handshake.h"
+
+namespace weir::gateway {
+
+namespace http = protocol::http;
+
+namespace {
+
+// What waits for its turn is copied when it is small, so that a few bytes do not pin a block that the reactor could
+// receive into.
+constexpr std::size_t kPinnedSliceLeast = kBlockBytes / 4;
+
+}  // namespace
+
+Connection::Connection(Worker& worker, net::SocketId downstream, const net::Endpoint& peer, std::uint64_t slot)
+    : worker_(worker), slot_(slot), downstream_(downstream), last_activity_(worker.reactor().now()) {
+    if (!peer.is_unix() && peer.port != 0) peer_address_ = peer.address;
+    const Snapshot& snapshot = *worker_.snapshot();
+    const bool proxy_header = snapshot.config->identity.address_source == identity::AddressSource::kProxyProtocol &&
+                              snapshot.identifier.trusts({peer_address_, std::nullopt});
+    if (proxy_header) state_ = State::kProxyHeader;
+}
+
+Connection::~Connection() {
+    WEIR_ASSERT(state_ == State::kClosed);
+}
+
+// The timer needs the slot that the worker has given out after the constructor ran.
+void Connection::begin() {
+    arm(Timer::kHandshake, worker_.snapshot()->config->timeouts.handshake);
+}
+
+identity::Peer Connection::peer() const {
+    return {.address = peer_address_, .proxy_protocol = proxy_address_};
+}
+
+void Connection::on_downstream(net::Slice bytes) {
+    last_activity_ = worker_.reactor().now();
+    take_bytes(std::move(bytes));
+}
+
+void Connection::take_bytes(net::Slice bytes) {
+    switch (state_) {
+        case State::kProxyHeader:
+            read_proxy_header(std::move(bytes));
+            break;
+        case State::kHead:
+            read_head(std::move(bytes));
+            break;
+        case State::kRelay:
+            relay_->on_downstream(std::move(bytes));
+            break;
+        case State::kExchange:
+            if (!exchange_->request_done) {
+                send_request_body(std::move(bytes));
+                break;
+            }
+            [[fallthrough]];
+        case State::kAdmitting:
+        case State::kConnecting:
+            if (bytes.size() < kPinnedSliceLeast) bytes = worker_.reactor().blocks().copy(bytes.bytes());
+            stash_.push_back(std::move(bytes));
+            settle_receiving();
+            break;
+        case State::kLingering:
+        case State::kClosed:
+            break;
+    }
+}
+
+// Bytes that came before their turn, in order; what a step does not take goes back into the stash by itself.
+void Connection::take_stash() {
+    std::vector<net::Slice> waiting = std::move(stash_);
+    stash_.clear();
+    for (net::Slice& bytes : waiting) take_bytes(std::move(bytes));
+    if (downstream_end_ && stash_.empty()) on_downstream_end();
+}
+
+void Connection::read_proxy_header(net::Slice bytes) {
+    head_.append(bytes.text());
+    const auto parsed = protocol::forwarded::parse_proxy_header(head_);
+    if (!parsed) {
+        worker_.shared().log.write(LogLevel::kInfo, "PROXY header refused", {{"reason", parsed.error().detail}});
+        retire();
+        return;
+    }
+    if (!parsed->has_value()) return;
+    proxy_address_ = (*parsed)->source;
+    const std::size_t used = (*parsed)->header_bytes;
+    net::Slice rest = worker_.reactor().blocks().copy(std::string_view(head_).substr(used));
+    head_.clear();
+    state_ = State::kHead;
+    if (!rest.empty()) read_head(std::move(rest));
+}
+
+void Connection::read_head(net::Slice bytes) {
+    if (timer_kind_ == Timer::kKeepAlive) arm(Timer::kHandshake, worker_.snapshot()->config->timeouts.handshake);
+    const std::size_t searched = head_.size();
+    head_.append(bytes.text());
+    const std::size_t length = http::head_length(head_, searched);
+    if (length == 0) {
+        if (head_.size() > kHeaderBytesMax) {
+            answer(431, "the request head is longer than 32 KiB");
+        } else if (http::head_hopeless(head_, searched)) {
+            answer(400, "this is not an HTTP/1.1 request");
+        }
+        return;
+    }
+    if (length > kHeaderBytesMax) {
+        answer(431, "the request head is longer than 32 KiB");
+        return;
+    }
+    const std::size_t rest = head_.size() - length;
+    head_.resize(length);
+    if (rest > 0) {
+        bytes.remove_prefix(bytes.size() - rest);
+        if (bytes.size() < kPinnedSliceLeast) bytes = worker_.reactor().blocks().copy(bytes.bytes());
+        stash_.insert(stash_.begin(), std::move(bytes));
+    }
+    handle_request();
+}
+
+void Connection::handle_request() {
+    http::RequestHead& request = worker_.request_scratch();
+    if (const auto parsed = http::parse_request_head(head_, request); !parsed) {
+        answer_error(parsed.error());
+        return;
+    }
+    disarm();
+    exchange_ = std::make_unique<Exchange>();
+    exchange_->snapshot = worker_.snapshot();
+    exchange_->method = request.method;
+    exchange_->http10 = request.version_minor == 0;
+    exchange_->keep_alive = request.keep_alive && !worker_.draining();
+    exchange_->request_framing = request.framing;
+    exchange_->request_body =
+        http::BodyReader(request.framing, request.content_length, {.refuse_chunk_extensions = true});
+    exchange_->request_done = exchange_->request_body.done();
+    const auto path = policy::normalised_path(request.target);
+    if (!path) {
+        answer(400, "the request target is not a path that can be matched");
+        return;
+    }
+    const RouteRuntime* route = exchange_->snapshot->find_route(*path);
+    if (route == nullptr) {
+        answer(404, "no route matches this path");
+        return;
+    }
+    exchange_->route = route;
+    identify_and_admit(request);
+}
+
+void Connection::on_downstream_end() {
+    downstream_end_ = true;
+    switch (state_) {
+        case State::kRelay:
+            relay_->on_downstream_end();
+            break;
+        case State::kProxyHeader:
+        case State::kHead:
+        case State::kLingering:
+            retire();
+            break;
+        case State::kAdmitting:
+        case State::kConnecting:
+            break;  // seen again when the stash is taken
+        case State::kExchange:
+            if (!exchange_->request_done) {
+                retire();  // it can't be completed any more
+            } else {
+                exchange_->keep_alive = false;  // a half-close: the answer is still wanted
+            }
+            break;
+        case State::kClosed:
+            break;
+    }
+}
+
+void Connection::on_downstream_drained() {
+    if (state_ == State::kRelay) {
+        relay_->on_downstream_drained();
+    } else {
+        settle_receiving();
+    }
+}
+
+void Connection::on_upstream_drained() {
+    if (state_ == State::kRelay) {
+        relay_->on_upstream_drained();
+    } else {
+        settle_receiving();
+    }
+}
+
+void Connection::on_downstream_closed(const Error& /*why*/) {
+    downstream_end_ = true;
+    downstream_ = {};
+    if (state_ == State::kRelay) {
+        relay_->on_downstream_closed();
+    } else {
+        retire();
+    }
+}
+
+void Connection::on_timer() {
+    const config::Timeouts& timeouts = worker_.snapshot()->config->timeouts;
+    const Timer kind = timer_kind_;
+    timer_ = {};
+    timer_kind_ = Timer::kNone;
+    switch (kind) {
+        case Timer::kNone:
+            break;
+        case Timer::kHandshake:
+            if (state_ == State::kHead && !head_.empty()) {
+                answer(408, "the request head did not arrive in time");
+            } else {
+                retire();
+            }
+            break;
+        case Timer::kKeepAlive:
+            retire();
+            break;
+        case Timer::kConnect:
+            upstream_failed(
+                {ErrorCode::kTimeout, ErrorSource::kUpstream, true, "connecting to the upstream timed out"});
+            break;
+        case Timer::kResponse:
+            upstream_failed(
+                {ErrorCode::kTimeout, ErrorSource::kUpstream, false, "the upstream did not answer in time"});
+            break;
+        case Timer::kBody: {
+            const Nanos quiet = worker_.reactor().now() - last_activity_;
+            if (quiet < timeouts.body) {
+                arm(Timer::kBody, timeouts.body - quiet);
+            } else if (!exchange_->response_begun && !exchange_->request_done) {
+                answer(408, "the request body did not arrive in time");
+            } else {
+                retire();
+            }
+            break;
+        }
+        case Timer::kRelay:
+            if (const Nanos next = relay_->on_timer(); state_ == State::kRelay && timer_kind_ == Timer::kNone) {
+                arm(Timer::kRelay, next);
+            }
+            break;
+        case Timer::kClose:
+            retire();
+            break;
+    }
+}
+
+void Connection::on_tick() {
+    if (state_ == State::kRelay) relay_->on_tick();
+}
+
+void Connection::drain(bool now) {
+    switch (state_) {
+        case State::kRelay:
+            if (now) relay_->close(1001, "going away");
+            break;
+        case State::kHead:
+            if (now || head_.empty()) retire();
+            break;
+        case State::kExchange:
+        case State::kAdmitting:
+        case State::kConnecting:
+            if (now) {
+                retire();
+            } else {
+                exchange_->keep_alive = false;
+            }
+            break;
+        case State::kProxyHeader:
+        case State::kLingering:
+            if (now) retire();
+            break;
+        case State::kClosed:
+            break;
+    }
+}
+
+void Connection::abort() {
+    if (state_ != State::kClosed) retire();
+}
+
+void Connection::refuse_exhausted() {
+    answer_error({ErrorCode::kExhausted, ErrorSource::kDownstream, true, "too many connections"});
+}
+
+bool Connection::awaits_decision() const {
+    return awaiting_ || (relay_ != nullptr && relay_->awaits_decision());
+}
+
+void Connection::relay_ended() {
+    retire();
+}
+
+void Connection::relay_wants_timer(Nanos delay) {
+    arm(Timer::kRelay, delay);
+}
+
+void Connection::answer(unsigned status, std::string_view text) {
+    std::string body(text);
+    body.push_back('\n');
+    const bool head_request = exchange_ != nullptr && exchange_->method == "HEAD";
+    send_answer(
+        {.status = status, .body = body, .extra_fields = {}, .keep_alive = false, .head_request = head_request});
+}
+
+void Connection::answer_error(const Error& error) {
+    unsigned status = error_row(error.code).http_status;
+    // A head that is too large has a status of its own; a version that is not spoken too.
+    if (error.code == ErrorCode::kTooLarge && exchange_ == nullptr) status = 431;
+    answer(status, error.detail.empty() ? error_row(error.code).label : error.detail);
+}
+
+// An answer of Weir's own in place of a response. The connection goes on only when the request is wholly read.
+void Connection::send_answer(const OwnAnswer& answer) {
+    OwnAnswer whole = answer;
+    whole.keep_alive = answer.keep_alive && exchange_ != nullptr && exchange_->request_done && exchange_->keep_alive &&
+                       !worker_.draining();
+    to_downstream(own_answer(whole));
+    if (upstream_.valid()) release_upstream(false);
+    if (!whole.keep_alive) {
+        linger();
+        return;
+    }
+    exchange_->response_done = true;
+    finish_exchange();
+}
+
+// Sends FIN and reads on for a while: closing with unread bytes would reset the connection, and the answer with it.
+void Connection::linger() {
+    if (state_ == State::kClosed) return;
+    state_ = State::kLingering;
+    stash_.clear();
+    exchange_.reset();
+    if (upstream_.valid()) release_upstream(false);
+    if (!downstream_.valid() || downstream_end_) {
+        // The peer has ended: what it is owed is sent, then the socket goes.
+        if (!downstream_.valid() || worker_.reactor().unsent_bytes(downstream_) == 0) {
+            retire();
+            return;
+        }
+    }
+    worker_.reactor().shutdown_send(downstream_);
+    settle_receiving();
+    arm(Timer::kClose, worker_.snapshot()->config->timeouts.close);
+}
+
+void Connection::retire() {
+    if (state_ == State::kClosed) return;
+    disarm();
+    state_ = State::kClosed;
+    if (upstream_.valid()) {
+        worker_.detach_upstream(upstream_);
+        worker_.reactor().close(upstream_);
+        upstream_ = {};
+    }
+    if (!count_key_.empty()) worker_.shared().counts.release(count_key_);
+    stash_.clear();
+    worker_.retire(*this);
+    if (downstream_.valid()) worker_.reactor().close(downstream_);
+}
+
+void Connection::arm(Timer kind, Nanos delay) {
+    disarm();
+    timer_kind_ = kind;
+    timer_ = worker_.set_timer(*this, delay);
+}
+
+void Connection::disarm() {
+    if (timer_.valid()) worker_.reactor().cancel_timer(timer_);
+    timer_ = {};
+    timer_kind_ = Timer::kNone;
+}
+
+void Connection::to_downstream(std::string_view text) {
+    to_downstream(worker_.reactor().blocks().copy(text));
+}
+
+void Connection::to_downstream(net::Slice bytes) {
+    if (downstream_.valid() && !bytes.empty()) worker_.reactor().send(downstream_, std::move(bytes));
+}
+
+}  // namespace weir::gateway

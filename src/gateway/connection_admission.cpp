@@ -1,0 +1,226 @@
+// Who asks, whether it may, and what it hears when it may not.
+#include <algorithm>
+
+#include "base/text.h"
+#include "gateway/connection.h"
+#include "gateway/head_writer.h"
+#include "gateway/worker.h"
+#include "policy/answer.h"
+#include "protocol/ws/frame.h"
+#include "protocol/ws/handshake.h"
+
+namespace weir::gateway {
+
+namespace http = protocol::http;
+namespace ws = protocol::ws;
+
+namespace {
+
+constexpr std::uint16_t kCloseRateLimited = 4029;
+constexpr std::uint16_t kCloseExpired = 4001;
+constexpr std::uint16_t kCloseInvalid = 4002;
+
+bool is_preflight(const http::RequestHead& request) {
+    return request.method == "OPTIONS" && request.count("origin") > 0 &&
+           request.count("access-control-request-method") > 0;
+}
+
+bool is_idempotent(std::string_view method) {
+    constexpr std::string_view kMethods[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
+    return std::find(std::begin(kMethods), std::end(kMethods), method) != std::end(kMethods);
+}
+
+bool is_blocked(const config::Config& config, const policy::Caller& caller, std::string_view subject) {
+    const auto covers = [&](const Cidr& range) { return caller.address_known && range.contains(caller.address); };
+    return std::any_of(config.block_addresses.begin(), config.block_addresses.end(), covers) ||
+           std::find(config.block_subjects.begin(), config.block_subjects.end(), subject) !=
+               config.block_subjects.end();
+}
+
+// CORS lines that let a page of a configured origin read an answer of Weir's own.
+std::string cors_fields(const config::Config& config, const http::RequestHead& request) {
+    const std::string_view origin = request.field("origin");
+    if (origin.empty()) return {};
+    const auto& allowed = config.cors_origins;
+    if (std::find(allowed.begin(), allowed.end(), origin) == allowed.end()) return {};
+    std::string fields = "Access-Control-Allow-Origin: ";
+    fields.append(origin).append(
+        "\r\nAccess-Control-Allow-Credentials: true\r\nAccess-Control-Expose-Headers: RateLimit, RateLimit-Policy, "
+        "Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset\r\nVary: Origin\r\n");
+    return fields;
+}
+
+}  // namespace
+
+void Connection::identify_and_admit(const http::RequestHead& request) {
+    Exchange& exchange = *exchange_;
+    const config::Route& route = *exchange.route->route;
+    const config::Config& config = *exchange.snapshot->config;
+    exchange.who = exchange.snapshot->identifier.identify(request, peer(), worker_.reactor().wall_now());
+    exchange.connection_id = worker_.shared().next_connection_id.fetch_add(1, std::memory_order_relaxed);
+    exchange.websocket = ws::wants_websocket(request);
+    exchange.cors_fields = cors_fields(config, request);
+    exchange.idempotent = is_idempotent(request.method) && request.framing == http::BodyFraming::kNone;
+    const policy::Caller& caller = exchange.who.caller;
+    const std::string subject = policy::subject_of(caller, {}, exchange.connection_id, config.subject);
+    if (is_blocked(config, caller, subject)) {
+        log_refusal("blocked", subject);
+        count_connection(&RouteCells::blocked);
+        answer(403, "blocked");
+        return;
+    }
+    if (exchange.websocket) {
+        if (const auto valid = ws::check_handshake(request); !valid) {
+            const bool version = valid.error().code == ErrorCode::kUnsupported;
+            send_answer(
+                {.status = version ? 426U : 400U,
+                 .body = version ? "WebSocket version 13 is spoken here\n" : "this is not a WebSocket handshake\n",
+                 .extra_fields = version ? "Sec-WebSocket-Version: 13\r\n" : ""});
+            return;
+        }
+        exchange.key = request.field("sec-websocket-key");
+        // A browser that offers sub-protocols takes a 101 only if one of them is selected. It is never the token.
+        exchange.subprotocol = exchange.who.subprotocol_marker;
+        if (exchange.subprotocol.empty()) {
+            const auto offered = ws::offered_subprotocols(request.fields);
+            if (!offered.empty()) exchange.subprotocol = offered.front();
+        }
+    }
+    if (exchange.who.rejected) {
+        reject_token(subject);
+        return;
+    }
+    const bool limited_as_websocket = exchange.websocket && route.websocket.has_value();
+    static const std::vector<policy::LimitId> kNone;
+    const std::vector<policy::LimitId>* limits = limited_as_websocket ? &route.websocket->connect : &route.http.limits;
+    if (is_preflight(request)) limits = &kNone;
+    exchange.plan = worker_.admission().plan(*exchange.snapshot, caller, exchange.connection_id, std::span(&limits, 1));
+    if (limited_as_websocket && route.websocket->connections_max_per_subject > 0 && !exchange.plan.exempt) {
+        const std::string key = route.name + '\0' + subject;
+        if (!worker_.shared().counts.acquire(key, route.websocket->connections_max_per_subject)) {
+            log_refusal("too many connections of this subject", subject);
+            count_connection(&RouteCells::refused);
+            deny_connection("Too many connections: " + std::to_string(route.websocket->connections_max_per_subject));
+            return;
+        }
+        count_key_ = key;
+    }
+    state_ = State::kAdmitting;
+    const EventContext context{exchange.snapshot.get(), exchange.route, &exchange.plan, &caller.address, this};
+    const AdmissionOutcome* outcome =
+        worker_.admission().decide(context, exchange.plan.rules.front(), worker_.reactor().now());
+    if (outcome == nullptr) {
+        awaiting_ = true;
+        settle_receiving();
+        return;
+    }
+    on_decided(*outcome, request);
+}
+
+void Connection::on_admission(const AdmissionOutcome& outcome) {
+    awaiting_ = false;
+    if (state_ != State::kAdmitting) return;  // it has ended meanwhile
+    http::RequestHead& request = worker_.request_scratch();
+    const auto parsed = http::parse_request_head(head_, request);  // others have used the scratch since
+    WEIR_ASSERT(parsed.has_value());
+    on_decided(outcome, request);
+}
+
+void Connection::on_decided(const AdmissionOutcome& outcome, const http::RequestHead& request) {
+    Exchange& exchange = *exchange_;
+    const config::Route& route = *exchange.route->route;
+    if (outcome.count > 0) policy::append_rate_limit_fields(exchange.rate_limit_fields, outcome.all());
+    if (outcome.passes) {
+        proceed(request);
+        return;
+    }
+    const bool as_websocket = exchange.websocket && route.websocket.has_value();
+    const config::OnLimit on_limit = as_websocket ? route.websocket->on_connect_limit : route.http.on_limit;
+    if (on_limit == config::OnLimit::kMark) {
+        for (const policy::Verdict& verdict : outcome.all()) {
+            if (verdict.decision.allowed) continue;
+            if (!exchange.limited_groups.empty()) exchange.limited_groups.append(", ");
+            exchange.limited_groups.append(verdict.limit->group);
+        }
+        proceed(request);
+        return;
+    }
+    count_connection(&RouteCells::denied);
+    if (as_websocket && on_limit == config::OnLimit::kClose) {
+        deny_websocket(kCloseRateLimited, policy::close_reason(policy::tightest(outcome.all())));
+        return;
+    }
+    const std::string body = policy::problem_details(outcome.all()) + "\n";
+    const std::string fields = exchange.rate_limit_fields + exchange.cors_fields;
+    send_answer({.status = 429,
+                 .content_type = "application/problem+json",
+                 .body = body,
+                 .extra_fields = fields,
+                 .keep_alive = true,
+                 .head_request = exchange.method == "HEAD"});
+}
+
+void Connection::reject_token(std::string_view subject) {
+    const bool expired = exchange_->who.token == identity::TokenStatus::kExpired;
+    log_refusal(expired ? "token expired" : "token invalid", subject);
+    count_connection(&RouteCells::rejected);
+    if (exchange_->websocket && exchange_->route->route->websocket) {
+        deny_websocket(expired ? kCloseExpired : kCloseInvalid, expired ? "Token expired" : "Token invalid");
+        return;
+    }
+    const std::string fields = std::string("WWW-Authenticate: Bearer error=\"invalid_token\", error_description=\"") +
+                               (expired ? "token expired" : "token invalid") + "\"\r\n" + exchange_->cors_fields;
+    send_answer({.status = 401,
+                 .body = expired ? "token expired\n" : "token invalid\n",
+                 .extra_fields = fields,
+                 .keep_alive = true,
+                 .head_request = exchange_->method == "HEAD"});
+}
+
+void Connection::deny_connection(const std::string& reason) {
+    if (exchange_->route->route->websocket->on_connect_limit == config::OnLimit::kHttp429) {
+        send_answer({.status = 429, .body = reason + "\n", .extra_fields = "Retry-After: 1\r\n", .keep_alive = true});
+    } else {
+        deny_websocket(kCloseRateLimited, reason);
+    }
+}
+
+// The handshake is completed only to be closed with a code that a browser's page can read. The upstream hears nothing.
+void Connection::deny_websocket(std::uint16_t code, std::string_view reason) {
+    std::string out = ws::switching_protocols(exchange_->key, exchange_->subprotocol, exchange_->rate_limit_fields);
+    out += ws::server_frame(ws::Opcode::kClose, ws::close_payload(code, reason));
+    to_downstream(out);
+    linger();
+}
+
+void Connection::proceed(const http::RequestHead& request) {
+    Exchange& exchange = *exchange_;
+    const std::string peer = peer_address_ ? peer_address_->to_string() : std::string();
+    const std::string offer = exchange.websocket ? ws::filtered_extension_offer(request.fields) : std::string();
+    exchange.upstream_head = upstream_request_head(
+        request,
+        {.identifier = &exchange.snapshot->identifier,
+         .who = &exchange.who,
+         .peer_address = peer,
+         .default_host =
+             exchange.snapshot->config->upstreams[exchange.route->route->upstream].addresses.front().host_header,
+         .websocket = exchange.websocket,
+         .extension_offer = offer,
+         .limited_groups = exchange.limited_groups});
+    connect_upstream();
+}
+
+void Connection::log_refusal(std::string_view what, std::string_view subject) {
+    const policy::Caller& caller = exchange_->who.caller;
+    worker_.shared().log.write(
+        LogLevel::kInfo, what,
+        {{"subject", subject},
+         {"route", std::string_view(exchange_->route->route->name)},
+         {"address", caller.address_known ? std::string_view(caller.address.to_string()) : "unix"}});
+}
+
+void Connection::count_connection(metrics::Cell RouteCells::*outcome) {
+    if (exchange_->websocket) worker_.shard().add(exchange_->route->cells.*outcome);
+}
+
+}  // namespace weir::gateway

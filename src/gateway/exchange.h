@@ -1,0 +1,59 @@
+// One request and its response on their way through: what must be remembered between two pieces of either.
+//
+// Lives from the end of a request's head to the end of its response; a WebSocket keeps none.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "gateway/admission.h"
+#include "gateway/upstream_pool.h"
+#include "identity/identity.h"
+#include "protocol/http/body.h"
+
+namespace weir::gateway {
+
+struct Exchange {
+    std::shared_ptr<const Snapshot> snapshot;
+    const RouteRuntime* route = nullptr;
+    identity::Identified who;
+    CallerPlan plan;
+    std::uint64_t connection_id = 0;
+
+    std::string method;
+    bool http10 = false;
+    bool keep_alive = true;
+    bool websocket = false;
+    bool idempotent = false;  // may be sent again on another connection (RFC 9110 9.2.2)
+    std::string key;          // Sec-WebSocket-Key
+    std::string subprotocol;  // what a 101 of our own selects
+    std::string rate_limit_fields;
+    std::string cors_fields;
+    std::string limited_groups;  // `on_limit: mark` let it pass
+
+    std::string upstream_head;
+    AddressRef address;
+    std::uint64_t tried = 0;
+    bool connected = false;
+    bool pooled = false;  // the upstream connection has served another request before
+    bool retried = false;
+    ErrorCode last_error = ErrorCode::kUnreachable;
+
+    protocol::http::BodyFraming request_framing = protocol::http::BodyFraming::kNone;
+    protocol::http::BodyReader request_body;
+    std::uint64_t body_bytes = 0;  // of it, so far
+    bool request_done = false;
+
+    std::string response_head;
+    protocol::http::BodyFraming response_framing = protocol::http::BodyFraming::kNone;
+    protocol::http::BodyReader response_body;
+    bool chunk_body = false;  // we write chunks, as the upstream's body has no length
+    bool response_begun = false;
+    bool response_done = false;
+    bool upstream_keep_alive = false;
+    bool upstream_full = false;  // above the high watermark
+    bool downstream_full = false;
+};
+
+}  // namespace weir::gateway

@@ -1,0 +1,66 @@
+// What all workers of a process share: the store of buckets, metrics, log, counts of concurrent connections, the
+// configuration in force. Everything else belongs to one worker.
+//
+// Thread-safety: every member may be used from any worker.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "gateway/snapshot.h"
+#include "limit/store.h"
+#include "limit/table.h"
+#include "log/logger.h"
+#include "metrics/registry.h"
+
+namespace weir::gateway {
+
+// How many connections a subject has open on a route. Asked once a connection, not on the message path: one lock
+// serves.
+class ConnectionCounts {
+  public:
+    // Counts one more under `key` unless that would be more than `most` (0: no bound).
+    bool acquire(std::string_view key, std::uint64_t most);
+    void release(std::string_view key);
+
+  private:
+    std::mutex mutex_;
+    std::unordered_map<std::string, std::uint64_t> counts_;
+};
+
+struct Shared {
+    limit::Store& store;
+    limit::BucketTable* local;  // what `on_store_error: local` counts in; the store itself when it is the table
+    metrics::Registry& metrics;
+    log::Logger& log;
+    HashKey hash_key;
+
+    ConnectionCounts counts;
+    std::atomic<std::uint64_t> next_connection_id{1};
+    std::atomic<std::uint64_t> connections{0};  // downstream, open
+
+    [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const {
+        const std::lock_guard lock(mutex_);
+        return snapshot_;
+    }
+    void adopt(std::shared_ptr<const Snapshot> snapshot) {
+        const std::lock_guard lock(mutex_);
+        snapshot_ = std::move(snapshot);
+    }
+
+    Shared(limit::Store& bucket_store, limit::BucketTable* fallback, metrics::Registry& registry, log::Logger& logger,
+           const HashKey& key)
+        : store(bucket_store), local(fallback), metrics(registry), log(logger), hash_key(key) {}
+
+  private:
+    mutable std::mutex mutex_;
+    std::shared_ptr<const Snapshot> snapshot_;
+};
+
+}  // namespace weir::gateway

@@ -1,0 +1,114 @@
+#include "gateway/snapshot.h"
+
+namespace weir::gateway {
+namespace {
+
+using metrics::Family;
+
+std::vector<policy::LimitId> limits_of(const config::Route& route) {
+    std::vector<policy::LimitId> limits = route.http.limits;
+    if (route.websocket) {
+        limits.insert(limits.end(), route.websocket->connect.begin(), route.websocket->connect.end());
+        for (const auto& rule : route.websocket->messages.rules()) {
+            limits.insert(limits.end(), rule.limits.begin(), rule.limits.end());
+        }
+    }
+    return limits;
+}
+
+LimitCells limit_cells(metrics::Registry& registry, const std::string& route, const policy::Limit& limit,
+                       const policy::LimitTable& table) {
+    LimitCells cells;
+    for (const auto& tier : table.tiers()) {
+        const auto cell = [&](std::string_view outcome) {
+            return registry.cell(Family::kDecisions, {route, limit.name, tier.name, outcome});
+        };
+        cells.tiers.push_back({.allowed = cell(metrics::label::kAllowed),
+                               .denied = cell(metrics::label::kDenied),
+                               .shadow_denied = cell(metrics::label::kShadowDenied),
+                               .error_open = cell(metrics::label::kErrorOpen),
+                               .error_closed = cell(metrics::label::kErrorClosed)});
+    }
+    return cells;
+}
+
+RouteCells route_cells(metrics::Registry& registry, const config::Route& route, const policy::LimitTable& table) {
+    const auto outcome = [&](std::string_view name) {
+        return registry.cell(Family::kConnectionsTotal, {route.name, name});
+    };
+    RouteCells cells{
+        .connections = registry.cell(Family::kConnections, {route.name}),
+        .accepted = outcome(metrics::label::kAccepted),
+        .denied = outcome(metrics::label::kDenied),
+        .refused = outcome(metrics::label::kRefused),
+        .rejected = outcome(metrics::label::kRejected),
+        .blocked = outcome(metrics::label::kBlocked),
+        .upstream_error = outcome(metrics::label::kUpstreamError),
+        .messages_in = registry.cell(Family::kMessages, {route.name, metrics::label::kUpstream}),
+        .messages_out = registry.cell(Family::kMessages, {route.name, metrics::label::kDownstream}),
+        .bytes_in = registry.cell(Family::kBytes, {route.name, metrics::label::kUpstream}),
+        .bytes_out = registry.cell(Family::kBytes, {route.name, metrics::label::kDownstream}),
+        .limits = std::vector<LimitCells>(table.size()),
+    };
+    for (const policy::LimitId limit : limits_of(route)) {
+        cells.limits[limit] = limit_cells(registry, route.name, table.at(limit), table);
+    }
+    return cells;
+}
+
+std::size_t rule_of_opcode(const policy::MessageRules& rules, bool binary) {
+    policy::ContentJudge judge;
+    return judge.judge(rules, {.content = {}, .complete = false, .binary = binary, .size_least = 0});
+}
+
+RouteRuntime runtime_of(const config::Route& route, metrics::Registry& registry, const policy::LimitTable& table) {
+    RouteRuntime runtime;
+    runtime.route = &route;
+    runtime.cells = route_cells(registry, route, table);
+    if (!route.websocket) return runtime;
+    const policy::MessageRules& rules = route.websocket->messages;
+    if (!rules.needs_content()) {
+        runtime.text_rule = rule_of_opcode(rules, false);
+        runtime.binary_rule = rule_of_opcode(rules, true);
+    }
+    for (std::size_t tier = 0; tier < table.tiers().size(); ++tier) {
+        runtime.strictest.push_back(rules.strictest(table, static_cast<policy::TierId>(tier)));
+    }
+    return runtime;
+}
+
+}  // namespace
+
+Snapshot::Snapshot(std::shared_ptr<const config::Config> configuration, const HashKey& hash_key, std::uint64_t number,
+                   metrics::Registry& registry)
+    : config(std::move(configuration)),
+      generation(number),
+      identifier(config->identity),
+      planner({.limits = config->limits.get(),
+               .key_prefix = config->key_prefix,
+               .hash_key = hash_key,
+               .subject = config->subject}) {
+    for (const config::Route& route : config->routes) routes.push_back(runtime_of(route, registry, *config->limits));
+    for (const config::Upstream& upstream : config->upstreams) {
+        std::vector<metrics::Cell> cells;
+        for (int code = 0; code < static_cast<int>(ErrorCode::kCount_); ++code) {
+            cells.push_back(
+                registry.cell(Family::kUpstreamErrors, {upstream.name, error_row(static_cast<ErrorCode>(code)).label}));
+        }
+        upstream_errors.push_back(std::move(cells));
+    }
+}
+
+const RouteRuntime* Snapshot::find_route(std::string_view normalised_path) const {
+    const config::Route* route = config->find_route(normalised_path);
+    return route == nullptr ? nullptr : &routes[static_cast<std::size_t>(route - config->routes.data())];
+}
+
+const RouteRuntime* Snapshot::route_named(std::string_view name) const {
+    for (const RouteRuntime& runtime : routes) {
+        if (runtime.route->name == name) return &runtime;
+    }
+    return nullptr;
+}
+
+}  // namespace weir::gateway

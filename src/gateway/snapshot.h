@@ -1,0 +1,59 @@
+// One configuration in force: the Config, and what the workers derive from it once so that no message pays for it.
+//
+// Immutable after it is built. A reload makes a new one; connections that are open take it up at their next message.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "config/config.h"
+#include "identity/identity.h"
+#include "metrics/registry.h"
+#include "policy/event.h"
+
+namespace weir::gateway {
+
+// Time series of one limit on one route, by tier.
+struct LimitCells {
+    struct ByTier {
+        metrics::Cell allowed, denied, shadow_denied, error_open, error_closed;
+    };
+    std::vector<ByTier> tiers;
+};
+
+struct RouteCells {
+    metrics::Cell connections;  // gauge
+    metrics::Cell accepted, denied, refused, rejected, blocked, upstream_error;
+    metrics::Cell messages_in, messages_out, bytes_in, bytes_out;
+    std::vector<LimitCells> limits;  // by LimitId; empty for limits that the route does not use
+};
+
+struct RouteRuntime {
+    const config::Route* route = nullptr;
+    RouteCells cells;
+    // Without content rules the opcode alone picks the rule.
+    std::size_t text_rule = policy::MessageRules::kNoRule;
+    std::size_t binary_rule = policy::MessageRules::kNoRule;
+    std::vector<std::size_t> strictest;  // by TierId
+};
+
+struct Snapshot {
+    Snapshot(std::shared_ptr<const config::Config> configuration, const HashKey& hash_key, std::uint64_t number,
+             metrics::Registry& registry);
+    Snapshot(const Snapshot&) = delete;
+    Snapshot& operator=(const Snapshot&) = delete;
+
+    [[nodiscard]] const RouteRuntime* find_route(std::string_view normalised_path) const;
+    [[nodiscard]] const RouteRuntime* route_named(std::string_view name) const;
+
+    std::shared_ptr<const config::Config> config;
+    std::uint64_t generation;
+    identity::Identifier identifier;
+    policy::Planner planner;
+    std::vector<RouteRuntime> routes;
+    std::vector<std::vector<metrics::Cell>> upstream_errors;  // by upstream, by ErrorCode
+};
+
+}  // namespace weir::gateway

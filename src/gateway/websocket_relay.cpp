@@ -1,0 +1,382 @@
+#include "gateway/websocket_relay.h"
+
+#include <algorithm>
+
+#include "gateway/worker.h"
+#include "protocol/ws/frame.h"
+
+namespace weir::gateway {
+
+namespace ws = protocol::ws;
+
+namespace {
+
+constexpr std::uint16_t kGoingAway = 1001;
+constexpr std::uint16_t kRateLimited = 4029;
+// Answers that wait for a boundary of a backend that is in the middle of a long message. `notify` bounds their rate,
+// this their memory.
+constexpr std::size_t kAnswersWaitingMax = 64;
+constexpr std::string_view kPingPayload = "weir";
+
+limit::BucketRule window(const std::optional<limit::Rate>& rate) {
+    limit::BucketRule rule;
+    rule.algorithm = limit::Algorithm::kFixedWindow;
+    if (rate) rule.rate = *rate;
+    rule.burst = rule.rate.count;
+    return rule;
+}
+
+}  // namespace
+
+WebsocketRelay::WebsocketRelay(Setup setup)
+    : worker_(*setup.worker),
+      host_(*setup.host),
+      downstream_(setup.downstream),
+      upstream_(setup.upstream),
+      snapshot_(std::move(setup.snapshot)),
+      route_(setup.route),
+      caller_(std::move(setup.caller)),
+      connection_id_(setup.connection_id),
+      compressed_(setup.compressed),
+      snapshot_seen_(snapshot_->generation),
+      stream_({}),
+      server_(setup.compressed),
+      last_activity_(now()),
+      last_client_(now()),
+      last_ping_(now()) {
+    plan();
+    worker_.shard().add(route_->cells.connections, 1);
+}
+
+WebsocketRelay::~WebsocketRelay() {
+    worker_.shard().add(route_->cells.connections, -1);
+}
+
+MonoTime WebsocketRelay::now() const {
+    return worker_.reactor().now();
+}
+
+void WebsocketRelay::plan() {
+    std::vector<const std::vector<policy::LimitId>*> rules;
+    if (route_->route->websocket) {
+        for (const auto& rule : route_->route->websocket->messages.rules()) rules.push_back(&rule.limits);
+        notify_rule_ = window(route_->route->websocket->notify);
+        close_after_rule_ = window(route_->route->websocket->close_after);
+    }
+    plan_ = worker_.admission().plan(*snapshot_, caller_, connection_id_, rules);
+    stream_.set_rules(stream_rules());
+}
+
+StreamRules WebsocketRelay::stream_rules() const {
+    StreamRules rules;
+    rules.compressed = compressed_;
+    if (!route_->route->websocket) return rules;
+    const config::WebsocketRoute& websocket = *route_->route->websocket;
+    rules.message_bytes_max = websocket.message_bytes_max;
+    // Nobody is counted: nothing needs to be looked into.
+    if (plan_.exempt) return rules;
+    rules.rules = &websocket.messages;
+    rules.text_rule = route_->text_rule;
+    rules.binary_rule = route_->binary_rule;
+    return rules;
+}
+
+// A reload has put another configuration in force: open connections follow it, under the route of the same name.
+void WebsocketRelay::adopt_snapshot() {
+    const auto current = worker_.snapshot();
+    const RouteRuntime* route = current->route_named(route_->route->name);
+    if (route == nullptr) {
+        snapshot_seen_ = current->generation;
+        return;
+    }
+    worker_.shard().add(route_->cells.connections, -1);
+    worker_.shard().add(route->cells.connections, 1);
+    snapshot_ = current;
+    snapshot_seen_ = current->generation;
+    route_ = route;
+    plan();
+}
+
+void WebsocketRelay::on_downstream(net::Slice bytes) {
+    last_activity_ = last_client_ = now();
+    if (own_closing_ || ended_) return;  // nothing may follow our Close but its echo, which nobody needs
+    worker_.shard().add(route_->cells.bytes_in, static_cast<std::int64_t>(bytes.size()));
+    if (snapshot_seen_ != worker_.generation() && stream_.between_messages()) adopt_snapshot();
+    const std::uint64_t messages_before = stream_.messages();
+    stream_.receive(std::move(bytes), *this, worker_.tools(), worker_.reactor().blocks());
+    worker_.shard().add(route_->cells.messages_in, static_cast<std::int64_t>(stream_.messages() - messages_before));
+    settle_receiving();
+}
+
+void WebsocketRelay::forward(net::Slice bytes) {
+    if (upstream_end_) return;  // nobody is there to read it
+    worker_.reactor().send(upstream_, std::move(bytes));
+}
+
+Verdict WebsocketRelay::on_message(std::size_t rule) {
+    if (plan_.exempt || rule == policy::MessageRules::kNoRule) return Verdict::kPass;
+    if (rule == policy::MessageRules::kUnjudgeable) {
+        rule = route_->strictest[caller_.tier];
+        if (rule == policy::MessageRules::kNoRule) return Verdict::kPass;
+    }
+    const RulePlan& buckets = plan_.rules[rule];
+    if (buckets.enforced + buckets.shadow == 0) return Verdict::kPass;
+    const EventContext context{snapshot_.get(), route_, &plan_, &caller_.address, this};
+    const AdmissionOutcome* outcome = worker_.admission().decide(context, buckets, now());
+    if (outcome == nullptr) return Verdict::kPending;
+    if (!outcome->passes) on_denied(*outcome);
+    return outcome->passes ? Verdict::kPass : Verdict::kDrop;
+}
+
+void WebsocketRelay::on_admission(const AdmissionOutcome& outcome) {
+    if (ended_ || own_closing_) {
+        stream_.decided(false, *this, worker_.tools(), worker_.reactor().blocks());
+        check_ended();
+        return;
+    }
+    if (!outcome.passes) on_denied(outcome);
+    stream_.decided(outcome.passes, *this, worker_.tools(), worker_.reactor().blocks());
+    settle_receiving();
+    if (downstream_end_ && !stream_.pending()) on_downstream_end();
+}
+
+void WebsocketRelay::on_denied(const AdmissionOutcome& outcome) {
+    const config::WebsocketRoute& websocket = *route_->route->websocket;
+    if (websocket.close_after) {
+        const bool stays = limit::would_take(close_after_rule_, close_after_, now(), 1).allowed;
+        if (!stays) {
+            close(kRateLimited, policy::close_reason(policy::tightest(outcome.all())));
+            return;
+        }
+        limit::take(close_after_rule_, close_after_, now(), 1);
+    }
+    answer(outcome);
+}
+
+void WebsocketRelay::answer(const AdmissionOutcome& outcome) {
+    const config::WebsocketRoute& websocket = *route_->route->websocket;
+    if (websocket.notify) {
+        if (!limit::would_take(notify_rule_, notify_, now(), 1).allowed) return;
+        limit::take(notify_rule_, notify_, now(), 1);
+    }
+    // A client that does not read is not written to: answers must not become the load that they announce.
+    if (downstream_full_ || answers_.size() >= kAnswersWaitingMax || server_.opaque()) return;
+    const policy::Verdict& verdict = policy::tightest(outcome.all());
+    const std::string text = websocket.answer.empty() ? policy::rate_limited_text(verdict)
+                                                      : policy::expand_answer(websocket.answer, verdict);
+    answers_.push_back(worker_.reactor().blocks().copy(ws::server_frame(ws::Opcode::kText, text)));
+    if (server_.at_message_boundary()) send_answers();
+}
+
+void WebsocketRelay::send_answers() {
+    while (!answers_.empty()) {
+        to_downstream(std::move(answers_.front()));
+        answers_.pop_front();
+    }
+    if (!own_close_.empty()) flush_own_close();
+}
+
+void WebsocketRelay::to_downstream(net::Slice bytes) {
+    if (downstream_end_ && downstream_shut_) return;
+    worker_.reactor().send(downstream_, std::move(bytes));
+}
+
+void WebsocketRelay::on_upstream(net::Slice bytes) {
+    last_activity_ = now();
+    if (ended_) return;
+    worker_.shard().add(route_->cells.bytes_out, static_cast<std::int64_t>(bytes.size()));
+    const std::uint64_t messages_before = server_.messages();
+    if (answers_.empty() && own_close_.empty()) {
+        if (own_closing_) return;  // our Close was sent: nothing may follow it
+        server_.walk(bytes.bytes(), false);
+        to_downstream(std::move(bytes));
+    } else {
+        const std::size_t part = server_.walk(bytes.bytes(), true);
+        to_downstream(bytes.sub(0, part));
+        bytes.remove_prefix(part);
+        if (server_.at_message_boundary()) send_answers();
+        if (!bytes.empty() && !own_closing_) {
+            server_.walk(bytes.bytes(), false);
+            to_downstream(std::move(bytes));
+        }
+    }
+    worker_.shard().add(route_->cells.messages_out, static_cast<std::int64_t>(server_.messages() - messages_before));
+    if (server_.close_seen()) begin_closing();
+    settle_receiving();
+}
+
+void WebsocketRelay::refuse(std::uint16_t close_code, std::string_view reason) {
+    close(close_code, reason);
+}
+
+void WebsocketRelay::on_client_close() {
+    begin_closing();
+}
+
+void WebsocketRelay::close(std::uint16_t code, std::string_view reason) {
+    if (own_closing_ || ended_) return;
+    own_closing_ = true;
+    begin_closing();
+    own_close_ = ws::server_frame(ws::Opcode::kClose, ws::close_payload(code, reason));
+    if (server_.close_seen() || server_.opaque())
+        own_close_.clear();  // it has closed already, or no place for ours can be known
+    if (!upstream_end_ && !upstream_shut_) {
+        if (stream_.at_frame_boundary() && !stream_.client_closed()) {
+            const auto key = worker_.random_mask();
+            worker_.reactor().send(upstream_, worker_.reactor().blocks().copy(ws::client_frame(
+                                                  ws::Opcode::kClose, ws::close_payload(kGoingAway, ""), key)));
+        }
+        worker_.reactor().shutdown_send(upstream_);
+        upstream_shut_ = true;
+    }
+    if (own_close_.empty() || server_.at_message_boundary()) {
+        send_answers();
+        flush_own_close();
+    }
+    settle_receiving();
+}
+
+// At a boundary, or when the backend will bring none any more.
+void WebsocketRelay::flush_own_close() {
+    if (!own_closing_ || downstream_shut_) return;
+    if (!own_close_.empty() && server_.at_message_boundary())
+        to_downstream(worker_.reactor().blocks().copy(own_close_));
+    own_close_.clear();
+    worker_.reactor().shutdown_send(downstream_);
+    downstream_shut_ = true;
+    check_ended();
+}
+
+void WebsocketRelay::begin_closing() {
+    if (closing_) return;
+    closing_ = true;
+    unsent_last_ = worker_.reactor().unsent_bytes(downstream_);
+    host_.relay_wants_timer(snapshot_->config->timeouts.close);
+}
+
+void WebsocketRelay::on_downstream_end() {
+    downstream_end_ = true;
+    begin_closing();
+    if (stream_.pending()) return;  // what it has said so far is still being decided
+    if (!upstream_shut_ && !upstream_end_) {
+        worker_.reactor().shutdown_send(upstream_);
+        upstream_shut_ = true;
+    }
+    check_ended();
+}
+
+void WebsocketRelay::on_upstream_end() {
+    upstream_end_ = true;
+    begin_closing();
+    if (!downstream_shut_) {
+        // The backend has ended without its Close: what waits for a boundary has one now, if no frame is cut in the
+        // middle.
+        if (server_.at_message_boundary()) send_answers();
+        worker_.reactor().shutdown_send(downstream_);
+        downstream_shut_ = true;
+    }
+    check_ended();
+}
+
+void WebsocketRelay::on_downstream_closed() {
+    downstream_end_ = downstream_shut_ = true;
+    end();
+}
+
+void WebsocketRelay::on_upstream_closed() {
+    upstream_end_ = upstream_shut_ = true;
+    begin_closing();
+    on_upstream_end();
+}
+
+void WebsocketRelay::on_downstream_drained() {
+    settle_receiving();
+}
+void WebsocketRelay::on_upstream_drained() {
+    settle_receiving();
+}
+
+// A reader that is slow stops the other side's reads: above the high watermark it pauses, and `on_drained` (at half of
+// it) resumes.
+void WebsocketRelay::settle_receiving() {
+    if (ended_) return;
+    net::Reactor& reactor = worker_.reactor();
+    const auto full = [&](bool was, std::size_t unsent) {
+        return unsent > (was ? kSendQueueLowBytes : kSendQueueHighBytes);
+    };
+    upstream_full_ = !upstream_end_ && full(upstream_full_, reactor.unsent_bytes(upstream_));
+    downstream_full_ = full(downstream_full_, reactor.unsent_bytes(downstream_));
+    const bool want_downstream = !stream_.pending() && (!upstream_full_ || own_closing_);
+    if (want_downstream != receiving_downstream_) {
+        receiving_downstream_ = want_downstream;
+        want_downstream ? reactor.resume_receiving(downstream_) : reactor.pause_receiving(downstream_);
+    }
+    const bool want_upstream = !downstream_full_;
+    if (want_upstream != receiving_upstream_ && !upstream_end_) {
+        receiving_upstream_ = want_upstream;
+        want_upstream ? reactor.resume_receiving(upstream_) : reactor.pause_receiving(upstream_);
+    }
+}
+
+void WebsocketRelay::check_ended() {
+    if (!stream_.pending() && downstream_end_ && upstream_end_) end();
+}
+
+void WebsocketRelay::end() {
+    if (ended_) return;
+    ended_ = true;
+    answers_.clear();
+    host_.relay_ended();
+}
+
+Nanos WebsocketRelay::on_timer() {
+    const config::Timeouts& timeouts = snapshot_->config->timeouts;
+    const Nanos quiet = now() - last_activity_;
+    if (closing_) return next_closing_check();
+    if (quiet >= timeouts.idle) {
+        close(kGoingAway, "idle");
+        return timeouts.close;
+    }
+    Nanos next = timeouts.idle - quiet;
+    const Nanos ping = route_->route->websocket ? route_->route->websocket->ping_interval : Nanos{0};
+    if (ping > Nanos{0}) {
+        if (now() - last_client_ >= 2 * ping && last_ping_ > last_client_) {
+            close(kGoingAway, "ping timeout");
+            return timeouts.close;
+        }
+        if (now() - last_ping_ >= ping && now() - last_client_ >= ping) {
+            last_ping_ = now();
+            if (!downstream_full_ && !server_.opaque()) {
+                answers_.push_back(worker_.reactor().blocks().copy(ws::server_frame(ws::Opcode::kPing, kPingPayload)));
+                if (server_.at_message_boundary()) send_answers();
+            }
+        }
+        next = std::min(next, ping);
+    }
+    return std::max<Nanos>(next, net::kTimerTick);
+}
+
+// A peer that still takes what it is owed has not timed out.
+Nanos WebsocketRelay::next_closing_check() {
+    const Nanos limit = snapshot_->config->timeouts.close;
+    const std::size_t unsent = worker_.reactor().unsent_bytes(downstream_) + worker_.reactor().unsent_bytes(upstream_);
+    if (unsent < unsent_last_) last_activity_ = now();
+    unsent_last_ = unsent;
+    const Nanos quiet = now() - last_activity_;
+    if (quiet >= limit) {
+        end();
+        return Nanos{0};
+    }
+    return std::max<Nanos>(limit - quiet, net::kTimerTick);
+}
+
+void WebsocketRelay::on_tick() {
+    const bool holds = stream_.holds_control_frames();
+    if (holds && held_last_tick_) {
+        stream_.give_up_holding(*this, worker_.tools(), worker_.reactor().blocks());
+        settle_receiving();
+    }
+    held_last_tick_ = holds;
+}
+
+}  // namespace weir::gateway

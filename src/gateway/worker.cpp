@@ -1,0 +1,270 @@
+#include "gateway/worker.h"
+
+#include <bit>
+
+namespace weir::gateway {
+namespace {
+
+constexpr std::uint64_t kTickCookie = ~std::uint64_t{0};
+constexpr Nanos kTick = std::chrono::seconds(1);
+constexpr Nanos kTurnWaitMax = std::chrono::seconds(1);
+
+std::uint64_t cookie_of(std::uint64_t slot, std::uint32_t generation) {
+    return slot << 32U | generation;
+}
+
+}  // namespace
+
+Worker::Worker(std::unique_ptr<net::Reactor> reactor, Shared& shared, NameTable& names, std::uint64_t seed)
+    : reactor_(std::move(reactor)),
+      shared_(shared),
+      names_(names),
+      shard_(shared.metrics.new_shard()),
+      random_(seed),
+      admission_(shared, shard_, *reactor_) {
+    reactor_->set_events(this);
+    adopt(shared_.snapshot());
+    (void)reactor_->set_timer(kTick, kTickCookie);
+}
+
+Worker::~Worker() {
+    for (Slot& slot : slots_) {
+        if (slot.connection != nullptr && !slot.connection->closed()) slot.connection->abort();
+    }
+    close_pooled();
+    admission_.tick(reactor_->now(), true);
+    for (const std::uint32_t listener : listeners_) reactor_->stop_listening(listener);
+    retired_.clear();
+    slots_.clear();
+}
+
+Result<net::Endpoint> Worker::listen(const net::Endpoint& endpoint) {
+    const auto listener = reactor_->listen(endpoint, {});
+    if (!listener) return listener.error();
+    listeners_.push_back(*listener);
+    return reactor_->listener_endpoint(*listener);
+}
+
+void Worker::run() {
+    while (!finished_.load(std::memory_order_acquire)) reactor_->turn(kTurnWaitMax);
+}
+
+protocol::ws::MaskKey Worker::random_mask() {
+    return std::bit_cast<protocol::ws::MaskKey>(static_cast<std::uint32_t>(random_.next()));
+}
+
+net::TimerId Worker::set_timer(const Connection& connection, Nanos delay) {
+    return reactor_->set_timer(delay, cookie_of(connection.slot(), slots_[connection.slot()].generation));
+}
+
+Worker::Link* Worker::link_of(net::SocketId socket) {
+    if (socket.index >= links_.size()) return nullptr;
+    Link& link = links_[socket.index];
+    return link.generation == socket.generation && link.role != Role::kNone ? &link : nullptr;
+}
+
+void Worker::set_link(net::SocketId socket, Connection* connection, Role role) {
+    if (socket.index >= links_.size()) links_.resize(socket.index + 1);
+    links_[socket.index] = {connection, socket.generation, role};
+}
+
+void Worker::attach_upstream(net::SocketId socket, Connection& connection) {
+    set_link(socket, &connection, Role::kUpstream);
+}
+
+void Worker::detach_upstream(net::SocketId socket) {
+    set_link(socket, nullptr, Role::kNone);
+}
+
+void Worker::pool_upstream(const AddressRef& ref, net::SocketId socket, bool reusable) {
+    if (reusable && !draining_ && pool_->put_idle(ref, socket, reactor_->now())) {
+        set_link(socket, nullptr, Role::kPooled);
+        reactor_->resume_receiving(socket);  // its end must be noticed
+        return;
+    }
+    detach_upstream(socket);
+    reactor_->close(socket);
+}
+
+void Worker::close_pooled() {
+    if (pool_ == nullptr) return;
+    pool_->expire(reactor_->now(), true, [&](net::SocketId socket) {
+        detach_upstream(socket);
+        reactor_->close(socket);
+    });
+}
+
+void Worker::adopt(std::shared_ptr<const Snapshot> snapshot) {
+    close_pooled();
+    snapshot_ = std::move(snapshot);
+    admission_.set_log_interval(snapshot_->config->log_denial_interval);
+    // Exchanges that are open hold references into the pool by index: they check the generation before they give a
+    // connection back.
+    pool_ = std::make_unique<UpstreamPool>(snapshot_->config->upstreams, names_,
+                                           snapshot_->config->bounds.upstream_idle_max);
+}
+
+void Worker::on_accepted(net::SocketId socket, std::uint32_t /*listener*/, const net::Endpoint& peer) {
+    std::uint32_t slot = 0;
+    if (free_slots_.empty()) {
+        slot = static_cast<std::uint32_t>(slots_.size());
+        slots_.emplace_back();
+    } else {
+        slot = free_slots_.back();
+        free_slots_.pop_back();
+    }
+    slots_[slot].connection = std::make_unique<Connection>(*this, socket, peer, slot);
+    set_link(socket, slots_[slot].connection.get(), Role::kDownstream);
+    ++open_;
+    const auto open = shared_.connections.fetch_add(1, std::memory_order_relaxed) + 1;
+    if (open > snapshot_->config->bounds.connections_max) {
+        slots_[slot].connection->refuse_exhausted();
+    } else {
+        slots_[slot].connection->begin();
+    }
+}
+
+void Worker::on_connected(net::SocketId socket, Result<void> outcome) {
+    if (Link* link = link_of(socket); link != nullptr && link->role == Role::kUpstream) {
+        link->connection->on_upstream_connected(outcome);
+    }
+}
+
+void Worker::on_received(net::SocketId socket, net::Slice bytes) {
+    Link* link = link_of(socket);
+    if (link == nullptr) return;
+    switch (link->role) {
+        case Role::kDownstream:
+            link->connection->on_downstream(std::move(bytes));
+            break;
+        case Role::kUpstream:
+            link->connection->on_upstream(std::move(bytes));
+            break;
+        case Role::kPooled:  // an upstream that speaks unasked is not to be believed
+            pool_->forget_idle(socket);
+            detach_upstream(socket);
+            reactor_->close(socket);
+            break;
+        case Role::kNone:
+            break;
+    }
+}
+
+void Worker::on_received_end(net::SocketId socket) {
+    Link* link = link_of(socket);
+    if (link == nullptr) return;
+    switch (link->role) {
+        case Role::kDownstream:
+            link->connection->on_downstream_end();
+            break;
+        case Role::kUpstream:
+            link->connection->on_upstream_end();
+            break;
+        case Role::kPooled:
+            pool_->forget_idle(socket);
+            detach_upstream(socket);
+            reactor_->close(socket);
+            break;
+        case Role::kNone:
+            break;
+    }
+}
+
+void Worker::on_drained(net::SocketId socket) {
+    Link* link = link_of(socket);
+    if (link == nullptr || link->connection == nullptr) return;
+    if (link->role == Role::kDownstream) {
+        link->connection->on_downstream_drained();
+    } else {
+        link->connection->on_upstream_drained();
+    }
+}
+
+void Worker::on_closed(net::SocketId socket, Error why) {
+    Link* link = link_of(socket);
+    if (link == nullptr) return;
+    const Link was = *link;
+    link->role = Role::kNone;
+    if (was.role == Role::kPooled) {
+        pool_->forget_idle(socket);
+    } else if (was.role == Role::kDownstream) {
+        was.connection->on_downstream_closed(why);
+    } else {
+        was.connection->on_upstream_closed(why);
+    }
+}
+
+void Worker::on_timer(net::TimerId /*timer*/, std::uint64_t cookie) {
+    if (cookie == kTickCookie) {
+        tick();
+        return;
+    }
+    const std::uint64_t slot = cookie >> 32U;
+    WEIR_ASSERT(slot < slots_.size());
+    if (slots_[slot].generation != static_cast<std::uint32_t>(cookie) || slots_[slot].connection == nullptr) return;
+    slots_[slot].connection->on_timer();
+}
+
+void Worker::tick() {
+    const MonoTime now = reactor_->now();
+    (void)reactor_->set_timer(kTick, kTickCookie);
+    admission_.tick(now);
+    pool_->expire(now, false, [&](net::SocketId socket) {
+        detach_upstream(socket);
+        reactor_->close(socket);
+    });
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+        if (slots_[i].connection != nullptr) slots_[i].connection->on_tick();
+    }
+    if (draining_ && !drain_over_ && now >= drain_until_) {
+        drain_over_ = true;
+        for (std::size_t i = 0; i < slots_.size(); ++i) {
+            if (slots_[i].connection != nullptr) slots_[i].connection->drain(true);
+        }
+    }
+}
+
+void Worker::begin_drain() {
+    if (draining_) return;
+    draining_ = true;
+    drain_until_ = reactor_->now() + snapshot_->config->timeouts.drain;
+    for (const std::uint32_t listener : listeners_) reactor_->stop_listening(listener);
+    listeners_.clear();
+    close_pooled();
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+        if (slots_[i].connection != nullptr) slots_[i].connection->drain(false);
+    }
+}
+
+void Worker::on_wake() {
+    if (reload_requested_.exchange(false, std::memory_order_acq_rel)) adopt(shared_.snapshot());
+    if (drain_requested_.exchange(false, std::memory_order_acq_rel)) begin_drain();
+    if (stop_requested_.exchange(false, std::memory_order_acq_rel)) finished_.store(true, std::memory_order_release);
+}
+
+void Worker::retire(Connection& connection) {
+    if (const Link* link = link_of(connection.downstream()); link != nullptr)
+        set_link(connection.downstream(), nullptr, Role::kNone);
+    retired_.push_back(&connection);
+    WEIR_ASSERT(open_ > 0);
+    --open_;
+    shared_.connections.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Worker::on_turn_end() {
+    std::size_t kept = 0;
+    for (Connection* connection : retired_) {
+        if (connection->awaits_decision()) {
+            retired_[kept++] = connection;
+            continue;
+        }
+        const auto slot = static_cast<std::uint32_t>(connection->slot());
+        slots_[slot].connection.reset();
+        ++slots_[slot].generation;
+        free_slots_.push_back(slot);
+    }
+    retired_.resize(kept);
+    if (draining_ && open_ == 0) finished_.store(true, std::memory_order_release);
+}
+
+}  // namespace weir::gateway

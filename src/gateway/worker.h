@@ -1,0 +1,122 @@
+// A worker: one thread, one reactor, its listening sockets and its connections. Nothing here is shared with other
+// workers but what Shared holds.
+//
+// Sockets are known by their reactor index: `links_` says whose each is, and in which role. Connections are freed at
+// the end of a turn, and not before a decision that they wait for has come.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/random.h"
+#include "gateway/admission.h"
+#include "gateway/client_stream.h"
+#include "gateway/connection.h"
+#include "gateway/shared.h"
+#include "gateway/upstream_pool.h"
+#include "net/reactor.h"
+
+namespace weir::gateway {
+
+class Worker final : public net::ReactorEvents {
+  public:
+    // `seed` makes mask keys; unpredictable in production (RFC 6455 10.3), repeatable in the simulation.
+    Worker(std::unique_ptr<net::Reactor> reactor, Shared& shared, NameTable& names, std::uint64_t seed);
+    ~Worker();
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+
+    [[nodiscard]] Result<net::Endpoint> listen(const net::Endpoint& endpoint);
+    // Runs until drained or stopped.
+    void run();
+    // One turn, for the simulation.
+    void turn(Nanos wait) { reactor_->turn(wait); }
+
+    // From any thread; taken up at the next turn.
+    void request_reload() { flag(reload_requested_); }
+    void request_drain() { flag(drain_requested_); }
+    void request_stop() { flag(stop_requested_); }
+    [[nodiscard]] bool finished() const { return finished_; }
+    [[nodiscard]] std::size_t connection_count() const { return open_; }
+
+    // For connections.
+    [[nodiscard]] net::Reactor& reactor() { return *reactor_; }
+    [[nodiscard]] Shared& shared() { return shared_; }
+    [[nodiscard]] metrics::Shard& shard() { return shard_; }
+    [[nodiscard]] Admission& admission() { return admission_; }
+    [[nodiscard]] StreamTools& tools() { return tools_; }
+    [[nodiscard]] UpstreamPool& pool() { return *pool_; }
+    [[nodiscard]] const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }
+    [[nodiscard]] std::uint64_t generation() const { return snapshot_->generation; }
+    [[nodiscard]] bool draining() const { return draining_; }
+    [[nodiscard]] protocol::ws::MaskKey random_mask();
+    [[nodiscard]] protocol::http::RequestHead& request_scratch() { return request_scratch_; }
+    [[nodiscard]] protocol::http::ResponseHead& response_scratch() { return response_scratch_; }
+    [[nodiscard]] net::TimerId set_timer(const Connection& connection, Nanos delay);
+    void attach_upstream(net::SocketId socket, Connection& connection);
+    void detach_upstream(net::SocketId socket);
+    // Keeps an upstream connection for the next request, or closes it.
+    void pool_upstream(const AddressRef& ref, net::SocketId socket, bool reusable);
+    void retire(Connection& connection);
+
+    // ReactorEvents
+    void on_accepted(net::SocketId socket, std::uint32_t listener, const net::Endpoint& peer) override;
+    void on_connected(net::SocketId socket, Result<void> outcome) override;
+    void on_received(net::SocketId socket, net::Slice bytes) override;
+    void on_received_end(net::SocketId socket) override;
+    void on_drained(net::SocketId socket) override;
+    void on_closed(net::SocketId socket, Error why) override;
+    void on_timer(net::TimerId timer, std::uint64_t cookie) override;
+    void on_wake() override;
+    void on_turn_end() override;
+
+  private:
+    enum class Role : std::uint8_t { kNone, kDownstream, kUpstream, kPooled };
+    struct Link {
+        Connection* connection = nullptr;
+        std::uint32_t generation = 0;
+        Role role = Role::kNone;
+    };
+    struct Slot {
+        std::unique_ptr<Connection> connection;
+        std::uint32_t generation = 0;
+    };
+
+    void flag(std::atomic<bool>& request) {
+        request.store(true, std::memory_order_release);
+        reactor_->wake();
+    }
+    [[nodiscard]] Link* link_of(net::SocketId socket);
+    void set_link(net::SocketId socket, Connection* connection, Role role);
+    void adopt(std::shared_ptr<const Snapshot> snapshot);
+    void begin_drain();
+    void tick();
+    void close_pooled();
+
+    std::unique_ptr<net::Reactor> reactor_;
+    Shared& shared_;
+    NameTable& names_;
+    metrics::Shard& shard_;
+    Rng random_;
+    Admission admission_;
+    StreamTools tools_;
+    std::shared_ptr<const Snapshot> snapshot_;
+    std::unique_ptr<UpstreamPool> pool_;
+    protocol::http::RequestHead request_scratch_;
+    protocol::http::ResponseHead response_scratch_;
+
+    std::vector<Link> links_;
+    std::vector<Slot> slots_;
+    std::vector<std::uint32_t> free_slots_;
+    std::vector<Connection*> retired_;
+    std::size_t open_ = 0;
+    std::vector<std::uint32_t> listeners_;
+    MonoTime drain_until_{};
+    bool draining_ = false;
+    bool drain_over_ = false;
+    std::atomic<bool> finished_{false};
+    std::atomic<bool> reload_requested_{false}, drain_requested_{false}, stop_requested_{false};
+};
+
+}  // namespace weir::gateway
