@@ -3,7 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <iosfwd>
 #include <string>
+
+#include "cli/command_line.h"
 
 namespace weir::cli {
 
@@ -14,7 +17,8 @@ struct DemoOptions {
 // The configuration of the demo's gateway, as YAML.
 [[nodiscard]] std::string demo_configuration(std::uint16_t port, std::uint16_t backend_port);
 
-// Runs until SIGINT or SIGTERM. The exit code: 0 done, 1 failed.
-[[nodiscard]] int run_demo(const DemoOptions& options);
+// Runs until SIGINT or SIGTERM. Exit codes: 0 done, 1 failed.
+int run_demo(const DemoOptions& options, std::ostream& out, std::ostream& err);
+void add_demo_command(CLI::App& app, Selected& selected);
 
 }  // namespace weir::cli
