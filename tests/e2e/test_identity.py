@@ -92,25 +92,26 @@ def test_tokens_are_verified_with_a_public_key(weir, ws_backend, tmp_path, algor
         assert not admitted(gateway, [bearer(hs256(public.read(), {**claims, "sub": "44"}))])
 
 
+ISSUER = "https://id.example/"
 BAD_TOKENS = {
-    "expired": lambda: user_token(SECRET, "42", exp=int(time.time()) - 60),
-    "not yet valid": lambda: user_token(SECRET, "42", nbf=int(time.time()) + 600),
-    "signed with another secret": lambda: user_token("another secret of thirty-two bytes", "42"),
+    "expired": lambda: user_token(SECRET, "42", exp=int(time.time()) - 60, iss=ISSUER),
+    "not yet valid": lambda: user_token(SECRET, "42", nbf=int(time.time()) + 600, iss=ISSUER),
+    "signed with another secret": lambda: user_token("another secret of thirty-two bytes", "42", iss=ISSUER),
     "without a signature": lambda: signing_input("none", {"sub": "42"}) + ".",
     "nonsense": lambda: "not.a.token",
-    "cut off": lambda: user_token(SECRET, "42")[:-5],
+    "cut off": lambda: user_token(SECRET, "42", iss=ISSUER)[:-5],
     "of a foreign issuer": lambda: user_token(SECRET, "42", iss="https://evil.example/"),
     "changed": lambda: (
         lambda parts: f"{parts[0]}.{b64(json.dumps({'sub': 'admin', 'is_superuser': True}).encode())}.{parts[2]}"
-    )(user_token(SECRET, "42").split(".")),
+    )(user_token(SECRET, "42", iss=ISSUER).split(".")),
 }
 
 
 @pytest.mark.parametrize("kind", BAD_TOKENS)
 def test_a_bad_token_is_anonymous_or_rejected_as_configured(weir, ws_backend, kind):
-    jwt = {"from": ["authorization"], "secret": SECRET, "issuer": "https://id.example/"}
+    jwt = {"from": ["authorization"], "secret": SECRET, "issuer": ISSUER}
     token = [bearer(BAD_TOKENS[kind]())]
-    good = [bearer(user_token(SECRET, "42", iss="https://id.example/"))]
+    good = [bearer(user_token(SECRET, "42", iss=ISSUER))]
 
     lenient = weir(ws_backend, [chat(EVERY_MESSAGE)], limits=ONE, identity={"jwt": jwt})
     assert admitted(lenient, good)

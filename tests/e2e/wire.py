@@ -385,6 +385,18 @@ class WsClient:
         assert answer["type"] == "RATE_LIMITED", answer
         return answer["data"]
 
+    def receive_sorted(self, count):
+        """The next `count` messages as (echoes, data of denials): a denial is answered at once and may come before
+        the echo of what was sent earlier."""
+        echoes, denials = [], []
+        for _ in range(count):
+            message = self.receive()
+            if isinstance(message, str) and '"RATE_LIMITED"' in message:
+                denials.append(json.loads(message)["data"])
+            else:
+                echoes.append(message)
+        return echoes, denials
+
     def barrier(self, backend_echoes=True):
         """Everything sent before has been dealt with when this returns: a ping goes there and back."""
         mark = os.urandom(8)
