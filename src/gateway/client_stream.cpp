@@ -175,8 +175,8 @@ void ClientStream::begin_message(Walk& walk, std::size_t header_at, bool split) 
     const auto here = walk.bytes.bytes().subspan(walk.position);
     const bool whole_frame_here = frame_.fin && here.size() >= frame_.payload_bytes;
     std::optional<std::size_t> rule;
-    if (!inflate && frame_.fin && frame_.payload_bytes > inspect_bytes()) {
-        rule = judge(walk.tools, {}, false);  // its size is all that can be known of it
+    if (frame_.payload_bytes > (inflate ? held_bytes_max() : inspect_bytes())) {
+        rule = judge(walk.tools, {}, false);  // its size is all that can be known of it; nothing of it is held
     } else if (whole_frame_here) {
         const auto payload = here.first(static_cast<std::size_t>(frame_.payload_bytes));
         std::vector<std::uint8_t>& memory = inflate ? walk.tools.unmasked : walk.tools.content;
