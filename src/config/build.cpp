@@ -40,7 +40,7 @@ class Builder {
             const auto endpoint = net::Endpoint::parse(item.text);
             if (!endpoint) continue;
             if (std::ranges::find(config_->listen, *endpoint) != config_->listen.end()) {
-                report_.error(item.place, "listen: " + quoted(item.text) + " stands here twice");
+                report_.error(item.place, "listen: " + in_quotes(item.text) + " stands here twice");
             }
             config_->listen.push_back(*endpoint);
         }
@@ -51,7 +51,7 @@ class Builder {
         const auto admin = net::Endpoint::parse(file_.text("admin"));
         if (!admin) return;
         if (!admin->is_unix() && !is_loopback(admin->address)) {
-            report_.error(file_.place("admin"), "admin: " + quoted(file_.text("admin")) +
+            report_.error(file_.place("admin"), "admin: " + in_quotes(file_.text("admin")) +
                                                     " is not a loopback address; anyone could ask, and tokens for the "
                                                     "admin interface are not available in this version");
         }
@@ -93,7 +93,6 @@ class Builder {
         std::set<std::string> broken;
         if (section.node() != nullptr) {
             for (const Entry& entry : section.node()->entries) {
-                if (entry.key == "none") report_.error(entry.place, "'none' is no name for a limit: rules use it");
                 options.specs.push_back(limit_spec(entry, broken));
             }
         }
@@ -115,9 +114,10 @@ class Builder {
         for (const Entry& entry : node->entries) {
             if (find_key(joined("limits.*", entry.key)) != nullptr) {
                 report_.error(entry.place,
-                              quoted(entry.key) + " is no name for a tier: limits have a key of this name");
+                              in_quotes(entry.key) + " is no name for a tier: limits have a key of this name");
             }
-            const double multiplier = parse_number(entry.value.text).value_or(1);
+            const bool good = check_scalar(*find_key("tiers.*"), entry.value).empty();
+            const double multiplier = good ? parse_number(entry.value.text).value_or(1) : 1;
             const auto known = std::ranges::find(options.tiers, entry.key, &policy::TierSpec::name);
             if (known != options.tiers.end()) {
                 known->multiplier = multiplier;
@@ -147,7 +147,7 @@ class Builder {
         if (section.has("group")) spec.group = section.text("group");
         if (section.has("count_denied")) spec.count_denied = section.boolean("count_denied");
         if (section.has("shadow")) spec.shadow = section.boolean("shadow");
-        if (section.has("per")) spec.per = subject_parts(section);
+        if (section.has("per")) spec.per = subject_parts(section, entry.key, broken);
         for (const Entry& part : entry.value.entries) {
             const Key* row = find_key(joined("limits.*", part.key));
             if (row == nullptr || part.key == "*") {
@@ -159,18 +159,23 @@ class Builder {
         return spec;
     }
 
-    std::vector<policy::SubjectPart> subject_parts(const Section& section) {
+    std::vector<policy::SubjectPart> subject_parts(const Section& section, const std::string& name,
+                                                   std::set<std::string>& broken) {
         std::vector<policy::SubjectPart> parts;
         for (const Item& item : section.list("per")) {
             const auto part = policy::parse_subject_part(item.text);
-            if (!part) continue;
+            if (!part) {
+                broken.insert(name);
+                continue;
+            }
             if (std::ranges::find(parts, *part) != parts.end()) {
-                report_.error(item.place, "per: " + quoted(item.text) + " stands here twice");
+                report_.error(item.place, "per: " + in_quotes(item.text) + " stands here twice");
             }
             parts.push_back(*part);
         }
         if (section.value("per").is(Node::Kind::kList) && section.value("per").items.empty()) {
             report_.error(section.place("per"), "per: the list is empty");
+            broken.insert(name);
         }
         return parts;
     }
@@ -316,7 +321,7 @@ class Builder {
             content = std::move(text);
             return true;
         }
-        report_.error(place, "can't read the file " + quoted(path));
+        report_.error(place, "can't read the file " + in_quotes(path));
         return false;
     }
 

@@ -41,7 +41,7 @@ void check_pointer(const std::string& pointer, const Place& place, Report& repor
     for (std::size_t at = pointer.find('~'); at != std::string::npos; at = pointer.find('~', at + 1)) {
         const char next = at + 1 < pointer.size() ? pointer[at + 1] : '\0';
         if (next != '0' && next != '1') {
-            report.error(place, quoted(pointer) + " is no JSON Pointer, expected '~0' or '~1' for '~' and '/'");
+            report.error(place, in_quotes(pointer) + " is no JSON Pointer, expected '~0' or '~1' for '~' and '/'");
             return;
         }
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text.h"
 #include "config/describe.h"
 #include "config/schema.h"
 #include "config/section.h"
@@ -44,14 +45,14 @@ Node limit_node(const policy::Limit& limit, const std::vector<policy::TierSpec>&
     if (rule.algorithm == limit::Algorithm::kGcra && burst_given) {
         put(node, "burst", literal(std::to_string(rule.burst)));
     }
-    put(node, "group", literal(limit.group));
+    if (limit.group != lowercased(limit.name)) put(node, "group", literal(limit.group));
     if (!limit.per.empty()) {
         Node per = array({});
-        for (const policy::SubjectPart& part : limit.per) per.items.push_back(word(subject_name(part)));
+        for (const policy::SubjectPart& part : limit.per) per.items.push_back(literal(subject_name(part)));
         put(node, "per", std::move(per));
     }
-    put(node, "count_denied", literal(rule.count_denied ? "true" : "false"));
-    put(node, "shadow", literal(limit.shadow ? "true" : "false"));
+    if (rule.count_denied) put(node, "count_denied", literal("true"));
+    if (limit.shadow) put(node, "shadow", literal("true"));
     return node;
 }
 

@@ -63,7 +63,7 @@ void overlay_variable(Node& root, const Key& key, const std::string& value, Repo
         const auto on = parse_switch(value);
         if (!on) {
             report.error({.origin = kEnvironment},
-                         std::string(key.variable) + ": found " + quoted(value) + ", expected true or false");
+                         std::string(key.variable) + ": found " + in_quotes(value) + ", expected true or false");
             return;
         }
         text = *on ? "true" : "false";

@@ -28,8 +28,10 @@ std::string preset_text(std::string_view name, std::string_view upstream_url) {
     if (preset == presets().end()) return {};
     std::string text(preset->text);
     if (upstream_url.empty() || upstream_url == kPresetUpstream) return text;
-    const std::size_t at = text.find(kPresetUpstream);
+    const std::string entry = "  app: " + std::string(kPresetUpstream);
+    std::size_t at = text.find(entry);
     WEIR_ASSERT(at != std::string::npos);
+    at += entry.size() - kPresetUpstream.size();
     return text.replace(at, kPresetUpstream.size(), yaml_text(upstream_url));
 }
 

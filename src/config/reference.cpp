@@ -199,7 +199,7 @@ are errors with file, line and column; all errors are told at once. `weir check 
   `${NAME:-text}` by `text` where it is unset or empty. `$$` is a literal `$`.
 * A duration has a unit: `20ms`, `10s`, `5m`, `1h`, `2d`. A size is a number of bytes or has one: `4KiB`, `1MiB`, `1GiB`.
   A rate is `COUNT/PERIOD`: `30/m`, `5/10s`, `3/h`, `1000/d`.
-* `weir reload`, or SIGHUP, reads the file again. Where a change needs a restart, the key says so.
+* SIGHUP makes a running gateway read the file again; an invalid one is refused and the old one stays. Where a change needs a restart, the key says so.
 * Editors complete and check the file with [weir.schema.json](weir.schema.json): put
   `# yaml-language-server: $schema=weir.schema.json` at its top.
 

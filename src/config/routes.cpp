@@ -70,7 +70,7 @@ class RouteBuilder {
         if (name.size() > kNameMax) report_.error(section.place("name"), "a route's name has at most 200 bytes");
         if (!names_.insert(name).second) {
             report_.error(section.place(section.has("name") ? "name" : "path"),
-                          "a second route is named " + quoted(name) + "; names must differ");
+                          "a second route is named " + in_quotes(name) + "; names must differ");
         }
     }
 
@@ -87,7 +87,7 @@ class RouteBuilder {
         if (found != config_.upstreams.end()) return static_cast<std::size_t>(found - config_.upstreams.begin());
         if (!section.value("upstream").broken && !config_.upstreams.empty()) {
             report_.error(section.place("upstream"),
-                          "unknown upstream " + quoted(name) + ", expected one of " + upstream_names());
+                          "unknown upstream " + in_quotes(name) + ", expected one of " + upstream_names());
         }
         return 0;
     }
@@ -111,11 +111,11 @@ class RouteBuilder {
             const policy::LimitId id = config_.limits->find(item.text);
             if (id == policy::kNoLimit) {
                 const std::string near = nearest(item.text, limit_names_);
-                report_.error(item.place, "unknown limit " + quoted(item.text) +
+                report_.error(item.place, "unknown limit " + in_quotes(item.text) +
                                               (near.empty() ? ", expected a built-in limit or one of 'limits'"
                                                             : ", did you mean '" + near + "'?"));
             } else if (std::ranges::find(ids, id) != ids.end()) {
-                report_.error(item.place, "limit " + quoted(item.text) + " stands here twice");
+                report_.error(item.place, "limit " + in_quotes(item.text) + " stands here twice");
             } else {
                 ids.push_back(id);
             }
@@ -188,7 +188,7 @@ class RouteBuilder {
         if (route.path.text().empty()) return;
         for (const Route& earlier : config_.routes) {
             if (earlier.path.text().empty() || !covers(earlier.path.text(), route.path.text())) continue;
-            report_.warning(section.place("path"), "this route never matches: route " + quoted(earlier.name) +
+            report_.warning(section.place("path"), "this route never matches: route " + in_quotes(earlier.name) +
                                                        " stands before it and covers its path");
             return;
         }

@@ -86,7 +86,7 @@ constexpr auto kKeys = std::to_array<Key>({
     // Limits.
     {.path = "tiers", .shape = kNamed, .description = "Classes of callers beside or instead of the built-in multipliers.",
      .example = "{anonymous: 1, authenticated: 2, partner: 5}"},
-    {.path = "tiers.*", .scalar = kNumber, .bounds = "0.001..1000000",
+    {.path = "tiers.*", .scalar = kNumber, .bounds = "0.000001..1000000",
      .description = "By how much this tier multiplies the base rate of a limit.", .example = "5"},
     {.path = "default_algorithm", .scalar = kChoice, .standard = "sliding_window", .bounds = kAlgorithms,
      .description = "How limits count that do not say it themselves."},
@@ -260,19 +260,20 @@ std::string_view parent_of(std::string_view path) {
     return dot == std::string_view::npos ? std::string_view{} : path.substr(0, dot);
 }
 
+// Insertions, deletions, changes and swaps of neighbours (optimal string alignment).
 std::size_t edit_distance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+    for (std::size_t i = 0; i <= a.size(); ++i) cost[i][0] = i;
+    for (std::size_t j = 0; j <= b.size(); ++j) cost[0][j] = j;
     for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
         for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t above = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-            diagonal = above;
+            const std::size_t change = cost[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+            cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1, change});
+            const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (swapped) cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
         }
     }
-    return row[b.size()];
+    return cost[a.size()][b.size()];
 }
 
 }  // namespace

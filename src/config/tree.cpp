@@ -57,7 +57,7 @@ void yaml_block(const Node& node, std::size_t indent, std::string& out);
 
 // A short value goes behind its key; a long one below it.
 void yaml_entry(const Entry& entry, std::size_t indent, std::string& out) {
-    constexpr std::size_t kColumns = 110;
+    constexpr std::size_t kColumns = 140;
     out.append(yaml_scalar(literal(entry.key), true)).append(":");
     const bool maps =
         entry.value.is(Kind::kList) && !entry.value.items.empty() && entry.value.items.front().is(Kind::kMap);

@@ -36,7 +36,7 @@ class Walker {
             }
             const std::string below = joined(name, entry.key);
             if (!key->available) {
-                report_.error(entry.place, quoted(below) + " is not available in this version");
+                report_.error(entry.place, in_quotes(below) + " is not available in this version");
                 continue;
             }
             walk(*key, entry.value, entry.place, below);
@@ -100,7 +100,7 @@ class Walker {
         for (const Entry& entry : node.entries) {
             if (key.path != "when.json.equals" && !is_plain_name(entry.key)) {
                 report_.error(entry.place,
-                              quoted(entry.key) + " is no name, expected letters, digits, '_', '-' and '.'");
+                              in_quotes(entry.key) + " is no name, expected letters, digits, '_', '-' and '.'");
                 continue;
             }
             walk(*row, entry.value, entry.place, joined(name, entry.key));
@@ -160,7 +160,7 @@ class Walker {
             if (key->name() != "*" && key->available) known.emplace_back(key->name());
         }
         if (path == "limits.*") known.insert(known.end(), tiers_.begin(), tiers_.end());
-        std::string text = "unknown key " + quoted(name);
+        std::string text = "unknown key " + in_quotes(name);
         if (const std::string near = nearest(name, known); !near.empty())
             return text + ", did you mean '" + near + "'?";
         text += ", expected one of ";

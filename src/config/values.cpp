@@ -245,7 +245,7 @@ bool is_subject_name(std::string_view text) {
     return text.starts_with("user:") && text.size() > 5;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     constexpr std::size_t kShownMax = 80;
     std::string out = "'";
     std::size_t shown = std::min(text.size(), kShownMax);
@@ -262,7 +262,7 @@ std::string found(const Node& node) {
         case Node::Kind::kNull:
             return "nothing";
         case Node::Kind::kScalar:
-            return quoted(node.text);
+            return in_quotes(node.text);
         case Node::Kind::kList:
             return "a list";
         case Node::Kind::kMap:
@@ -282,7 +282,7 @@ std::string check_scalar(const Key& key, const Node& node) {
     if (node.broken) return {};
     const bool bare = key.scalar == Scalar::kBoolean || key.scalar == Scalar::kInteger ||
                       key.scalar == Scalar::kNumber || key.scalar == Scalar::kIntegerOrAuto;
-    if (bare && !node.plain && !node.substituted) return complaint("the text " + quoted(node.text));
+    if (bare && !node.plain && !node.substituted) return complaint("the text " + in_quotes(node.text));
     std::string reason;
     if (acceptable(key, node.text, reason)) return {};
     const std::string text = complaint(found(node));

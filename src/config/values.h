@@ -32,7 +32,7 @@ inline constexpr Nanos kDurationMax = std::chrono::hours(24 * 3660);
 [[nodiscard]] bool is_subject_name(std::string_view text);
 
 // `text` for a message: quoted, without control characters, cut off when long.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string in_quotes(std::string_view text);
 // "'text'", "a list", "a map", "nothing".
 [[nodiscard]] std::string found(const Node& node);
 

@@ -1,0 +1,180 @@
+#include "cli/command_line.h"
+
+#include <array>
+#include <gtest/gtest.h>
+#include <sstream>
+
+#include "cli/check.h"
+#include "cli/config_command.h"
+#include "cli/explain.h"
+#include "config/load.h"
+
+namespace weir::cli {
+namespace {
+
+struct Outcome {
+    int code = -1;
+    std::string out;
+    std::string err;
+};
+
+Outcome run(std::vector<std::string> arguments) {
+    constexpr std::array<AddCommand, 3> kCommands{add_check_command, add_explain_command, add_config_command};
+    std::ostringstream out;
+    std::ostringstream err;
+    const int code = run_command_line(std::move(arguments), kCommands, out, err);
+    return {.code = code, .out = out.str(), .err = err.str()};
+}
+
+// A file of the tree, whatever directory the test runs in.
+std::string tree_path(const std::string& path) {
+    const std::string here = __FILE__;
+    return here.substr(0, here.rfind("src/cli/")) + path;
+}
+
+ExplainOptions preset_options(std::string path) {
+    ExplainOptions options;
+    options.config.preset = "opencontracts";
+    options.path = std::move(path);
+    return options;
+}
+
+Outcome explain(const ExplainOptions& options) {
+    std::ostringstream out;
+    std::ostringstream err;
+    const int code = run_explain(options, out, err);
+    return {.code = code, .out = out.str(), .err = err.str()};
+}
+
+bool has(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+}
+
+TEST(CommandLine, WrongUsageIsTwo) {
+    EXPECT_EQ(run({}).code, kWrongUsage);
+    EXPECT_EQ(run({"bogus"}).code, kWrongUsage);
+    EXPECT_EQ(run({"check"}).code, kWrongUsage);
+    EXPECT_EQ(run({"explain", "--preset", "opencontracts"}).code, kWrongUsage);
+    EXPECT_EQ(run({"explain", "--preset", "a", "--config", "b", "--path", "/"}).code, kWrongUsage);
+    EXPECT_EQ(run({"config", "show"}).code, kWrongUsage);
+    EXPECT_EQ(run({"config", "show", "--preset", "none"}).code, kWrongUsage);
+    EXPECT_EQ(run({"check", "/does/not/exist"}).code, kWrongUsage);
+}
+
+TEST(CommandLine, HelpOfEachCommandHasAnExample) {
+    for (const std::vector<std::string>& command :
+         {std::vector<std::string>{}, {"check"}, {"explain"}, {"config"}, {"config", "show"}, {"config", "schema"}}) {
+        std::vector<std::string> arguments = command;
+        arguments.emplace_back("--help");
+        const Outcome outcome = run(arguments);
+        EXPECT_EQ(outcome.code, kDone);
+        EXPECT_TRUE(has(outcome.out, "Example: weir ")) << outcome.out;
+    }
+    EXPECT_EQ(run({"--version"}).out, "weir " WEIR_VERSION "\n");
+}
+
+TEST(CheckCommand, SaysValidOrEveryProblem) {
+    const std::string good = tree_path("examples/quickstart.yaml");
+    const Outcome valid = run({"check", good});
+    EXPECT_EQ(valid.code, kDone) << valid.err;
+    EXPECT_EQ(valid.out, good + ": valid\n");
+
+    const std::string bad = tree_path("LICENSE");
+    const Outcome invalid = run({"check", bad});
+    EXPECT_EQ(invalid.code, kWrongUsage);
+    EXPECT_EQ(invalid.out, "");
+    EXPECT_TRUE(invalid.err.starts_with(bad + ":")) << invalid.err;
+}
+
+TEST(ConfigCommand, PrintsPresetsAsTheyAreWritten) {
+    const Outcome outcome = run({"config", "show", "--preset", "opencontracts", "--upstream", "http://10.0.0.9:81"});
+    EXPECT_EQ(outcome.code, kDone);
+    EXPECT_EQ(outcome.out, config::preset_text("opencontracts", "http://10.0.0.9:81"));
+    EXPECT_TRUE(has(outcome.out, "app: \"http://10.0.0.9:81\""));
+}
+
+TEST(ConfigCommand, PrintsFilesAsWhatTheyComeTo) {
+    const Outcome yaml = run({"config", "show", "--config", tree_path("examples/quickstart.yaml")});
+    EXPECT_EQ(yaml.code, kDone);
+    EXPECT_TRUE(has(yaml.out, "  handshake: 10s\n")) << yaml.out;
+    const Outcome json = run({"config", "show", "--config", tree_path("examples/quickstart.yaml"), "--json"});
+    EXPECT_TRUE(has(json.out, "\"handshake\": \"10s\"")) << json.out;
+    EXPECT_EQ(run({"config", "schema"}).out, config::json_schema());
+    EXPECT_EQ(run({"config", "reference"}).out, config::reference_page());
+}
+
+TEST(ExplainCommand, AHandshakeShowsItsLimitsAndTheRulesOfMessages) {
+    ExplainOptions options = preset_options("/ws/agent-chat/");
+    options.user = "42";
+    const Outcome outcome = explain(options);
+    EXPECT_EQ(outcome.code, kDone) << outcome.err;
+    EXPECT_TRUE(has(outcome.out, "subject   user:42\ntier      authenticated\n")) << outcome.out;
+    EXPECT_TRUE(has(outcome.out, "WS_CONNECT  30/m fixed_window, takes 1 from rl:{user:42}:ws_connect"));
+    EXPECT_TRUE(has(outcome.out, "1. when {json: {equals: {type: AUTH}}}\n"));
+    EXPECT_TRUE(has(outcome.out, "WS_AI_QUERY  20/m fixed_window, takes 1 from rl:{user:42}:ws_ai_query"));
+}
+
+TEST(ExplainCommand, TheJsonHasTheShapeThatScriptsRelyOn) {
+    ExplainOptions options = preset_options("/ws/agent-chat/");
+    options.ip = "2001:db8:1:2::7";
+    options.message = R"({"query": "hi"})";
+    options.json = true;
+    const Outcome outcome = explain(options);
+    EXPECT_EQ(outcome.code, kDone) << outcome.err;
+    EXPECT_EQ(outcome.out, R"({
+  "route": "agent-chat",
+  "upstream": "app",
+  "subject": "ip:2001:db8:1:2::/64",
+  "tier": "anonymous",
+  "address": "2001:db8:1:2::7",
+  "event": "message",
+  "decision": [
+    {
+      "limit": "WS_AI_QUERY",
+      "group": "ws_ai_query",
+      "rate": "5/m",
+      "algorithm": "fixed_window",
+      "cost": 1,
+      "bucket": "rl:{ip:2001:db8:1:2::/64}:ws_ai_query",
+      "why": "message rule 2, any message; built-in rate of tier anonymous"
+    }
+  ],
+  "notes": []
+}
+)");
+}
+
+TEST(ExplainCommand, AMessageThatCanNotBeJudgedCountsUnderTheStrictestRule) {
+    ExplainOptions options = preset_options("/ws/agent-chat/");
+    options.user = "42";
+    options.message = R"({"type": "AUTH", "type": "query"})";
+    const Outcome outcome = explain(options);
+    EXPECT_EQ(outcome.code, kDone);
+    EXPECT_TRUE(has(outcome.out, "can't be judged, so that the strictest rule counts")) << outcome.out;
+    EXPECT_TRUE(has(outcome.out, "WS_AI_QUERY")) << outcome.out;
+}
+
+TEST(ExplainCommand, AMethodAsksForThePlainRequest) {
+    ExplainOptions options = preset_options("/graphql/");
+    options.method = "POST";
+    options.user = "root";
+    options.tier = "superuser";
+    EXPECT_TRUE(has(explain(options).out, "READ_MEDIUM  300/m")) << explain(options).out;
+    options.path = "/elsewhere";
+    EXPECT_TRUE(has(explain(options).out, "requests of this route are not limited"));
+}
+
+TEST(ExplainCommand, RefusesCallersAndPathsThatCanNotBe) {
+    ExplainOptions options = preset_options("/ws/agent-chat/");
+    options.tier = "king";
+    EXPECT_EQ(explain(options).code, kWrongUsage);
+    options.tier.clear();
+    options.ip = "300.1.1.1";
+    EXPECT_EQ(explain(options).code, kWrongUsage);
+    options.ip.clear();
+    options.path = "/../..";
+    EXPECT_EQ(explain(options).code, kWrongUsage);
+}
+
+}  // namespace
+}  // namespace weir::cli
