@@ -45,10 +45,23 @@ void ClientStream::decided(bool pass, ClientStreamSink& sink, StreamTools& tools
     run(walk);
 }
 
-void ClientStream::give_up_holding(ClientStreamSink& sink, StreamTools& tools, net::BlockPool& blocks) {
+void ClientStream::let_controls_pass(ClientStreamSink& sink, net::BlockPool& blocks) {
     if (held_ == nullptr || pending_ || dead_) return;
-    Walk walk{{}, 0, 0, sink, tools, blocks};
-    resolve_held(walk, false);
+    std::vector<std::uint8_t> rest;
+    for (std::size_t i = 0; i < held_->segments.size(); ++i) {
+        const std::size_t begin = held_->segments[i].begin;
+        const std::size_t end = i + 1 < held_->segments.size() ? held_->segments[i + 1].begin : held_->raw.size();
+        const auto part = std::span<const std::uint8_t>(held_->raw).subspan(begin, end - begin);
+        if (held_->segments[i].control) {
+            sink.forward(blocks.copy(part));
+        } else {
+            rest.insert(rest.end(), part.begin(), part.end());
+        }
+    }
+    held_->raw = std::move(rest);
+    held_->segments.assign(1, Segment{0, false});
+    held_->controls = held_->control_bytes = 0;
+    if (in_frame_ && frame_mode_ == Mode::kHold && ws::is_control(frame_.opcode)) frame_mode_ = Mode::kPass;
 }
 
 std::size_t ClientStream::held_bytes() const {
@@ -100,6 +113,7 @@ void ClientStream::read_header(Walk& walk) {
 void ClientStream::read_payload(Walk& walk) {
     const auto here = walk.bytes.bytes().subspan(walk.position);
     const auto step = static_cast<std::size_t>(std::min<std::uint64_t>(payload_left_, here.size()));
+    if (frame_mode_ == Mode::kCheck) close_->insert(close_->end(), here.begin(), here.begin() + static_cast<std::ptrdiff_t>(step));
     if (frame_mode_ == Mode::kHold) {
         const auto part = here.first(step);
         const bool control = ws::is_control(frame_.opcode);
@@ -149,6 +163,15 @@ void ClientStream::begin_frame(Walk& walk, std::size_t header_at, bool split) {
 
 void ClientStream::begin_control(Walk& walk, std::size_t header_at, bool split) {
     in_frame_ = true;
+    if (frame_.opcode == ws::Opcode::kClose) {
+        // At most 139 bytes, and the last ones of the stream: kept back until what they say can be checked.
+        if (!split) forward_range(walk, header_at);
+        frame_mode_ = Mode::kCheck;
+        const auto raw = raw_header(walk, header_at, split);
+        close_ = std::make_unique<std::vector<std::uint8_t>>(raw.begin(), raw.end());
+        walk.pass_from = walk.position;
+        return;
+    }
     if (held_ != nullptr) {
         frame_mode_ = Mode::kHold;
         ++held_->controls;
@@ -164,7 +187,6 @@ void ClientStream::begin_control(Walk& walk, std::size_t header_at, bool split) 
 }
 
 void ClientStream::begin_message(Walk& walk, std::size_t header_at, bool split) {
-    ++messages_;
     message_binary_ = frame_.opcode == ws::Opcode::kBinary;
     message_compressed_ = frame_.rsv1;
     const bool inflate = must_inflate();
@@ -214,20 +236,41 @@ void ClientStream::continue_message(Walk& walk, std::size_t header_at, bool spli
 
 void ClientStream::end_frame(Walk& walk) {
     in_frame_ = false;
+    if (frame_mode_ == Mode::kCheck) {
+        end_close(walk);
+        return;
+    }
     if (ws::is_control(frame_.opcode)) {
-        const bool close = frame_.opcode == ws::Opcode::kClose;
-        if (frame_mode_ == Mode::kHold) {
-            close_held_ = close;
-            if (close || held_->control_bytes > kHeldControlBytesMax) resolve_held(walk, false);
-        } else if (close) {
-            forward_range(walk, walk.position);
-            dead_ = client_closed_ = true;
-            walk.sink.on_client_close();
+        if (frame_mode_ == Mode::kHold && held_->control_bytes > kHeldControlBytesMax) {
+            let_controls_pass(walk.sink, walk.blocks);
         }
         return;
     }
     in_message_ = !frame_.fin;
     if (frame_.fin && frame_mode_ == Mode::kHold) resolve_held(walk, true);
+}
+
+void ClientStream::end_close(Walk& walk) {
+    std::vector<std::uint8_t> payload(close_->begin() + static_cast<std::ptrdiff_t>(frame_.header_bytes), close_->end());
+    ws::apply_mask(payload, frame_.mask, 0, payload);
+    const auto status = ws::parse_close_payload({reinterpret_cast<const char*>(payload.data()), payload.size()});
+    if (!status) {
+        fail(walk, walk.pass_from, kProtocolError, status.error().detail);
+        return;
+    }
+    if (held_ != nullptr) {
+        // The held message will never be complete: what came of it is judged as it is, and goes before the Close.
+        close_held_ = true;
+        resolve_held(walk, false);
+        return;
+    }
+    forward_close(walk);
+}
+
+void ClientStream::forward_close(Walk& walk) {
+    walk.sink.forward(walk.blocks.copy(*close_));
+    dead_ = client_closed_ = true;
+    walk.sink.on_client_close();
 }
 
 void ClientStream::start_holding(Walk& walk, std::size_t header_at, bool split) {
@@ -276,13 +319,11 @@ void ClientStream::release_held(Walk& walk, bool pass) {
         }
     }
     message_mode_ = pass ? Mode::kPass : Mode::kDrop;
+    if (pass) ++messages_passed_;
     // A frame that is still coming goes the way of its message; a control frame always passes, and its beginning was
     // just forwarded.
     if (in_frame_) frame_mode_ = ws::is_control(frame_.opcode) ? Mode::kPass : message_mode_;
-    if (close_held_) {
-        dead_ = client_closed_ = true;
-        walk.sink.on_client_close();
-    }
+    if (close_held_) forward_close(walk);
 }
 
 void ClientStream::apply(Walk& walk, Verdict verdict, std::size_t header_at, bool split) {
@@ -299,6 +340,7 @@ void ClientStream::apply(Walk& walk, Verdict verdict, std::size_t header_at, boo
     }
     in_frame_ = true;
     message_mode_ = frame_mode_ = verdict == Verdict::kPass ? Mode::kPass : Mode::kDrop;
+    if (verdict == Verdict::kPass) ++messages_passed_;
     if (verdict == Verdict::kDrop) {
         if (!split) forward_range(walk, header_at);
         walk.pass_from = walk.position;

@@ -72,9 +72,9 @@ class ClientStream {
     void receive(net::Slice bytes, ClientStreamSink& sink, StreamTools& tools, net::BlockPool& blocks);
     // The answer to a pending decision; goes on with the bytes that waited.
     void decided(bool pass, ClientStreamSink& sink, StreamTools& tools, net::BlockPool& blocks);
-    // A held message has waited too long with a control frame behind it: judge it as it is (it then counts as
-    // unjudgeable).
-    void give_up_holding(ClientStreamSink& sink, StreamTools& tools, net::BlockPool& blocks);
+    // A held message has waited too long with control frames behind it: they go ahead, so that a client which waits for its
+    // pong before it goes on is answered. The one case in which an order changes: RFC 6455 5.4 lets control frames stand anywhere.
+    void let_controls_pass(ClientStreamSink& sink, net::BlockPool& blocks);
 
     // A frame could be put into the forwarded stream here: no frame is half forwarded. (Between fragments counts: Close
     // is a control frame.)
@@ -88,10 +88,10 @@ class ClientStream {
     [[nodiscard]] std::size_t held_bytes() const;
     // A reload changed the rules: they hold from the next message on.
     void set_rules(const StreamRules& rules) { rules_ = rules; }
-    [[nodiscard]] std::uint64_t messages() const { return messages_; }
+    [[nodiscard]] std::uint64_t messages_passed() const { return messages_passed_; }
 
   private:
-    enum class Mode : std::uint8_t { kPass, kDrop, kHold };
+    enum class Mode : std::uint8_t { kPass, kDrop, kHold, kCheck };
     struct Segment {
         std::size_t begin = 0;
         bool control = false;
@@ -121,6 +121,8 @@ class ClientStream {
     void begin_message(Walk& walk, std::size_t header_at, bool split);
     void continue_message(Walk& walk, std::size_t header_at, bool split);
     void end_frame(Walk& walk);
+    void end_close(Walk& walk);
+    void forward_close(Walk& walk);
     void start_holding(Walk& walk, std::size_t header_at, bool split);
     void hold(std::span<const std::uint8_t> raw, bool control);
     void resolve_held(Walk& walk, bool complete);
@@ -150,7 +152,7 @@ class ClientStream {
     std::uint8_t header_have_ = 0;
     std::uint64_t payload_left_ = 0;
     std::uint64_t message_bytes_ = 0;
-    std::uint64_t messages_ = 0;
+    std::uint64_t messages_passed_ = 0;
     Mode message_mode_ = Mode::kPass;
     Mode frame_mode_ = Mode::kPass;
     bool in_frame_ = false;
@@ -163,6 +165,7 @@ class ClientStream {
     bool pending_held_ = false;
     bool close_held_ = false;  // a Close frame lies among the held ones
     net::Slice pending_rest_;
+    std::unique_ptr<std::vector<std::uint8_t>> close_;  // a Close frame, kept back until its payload can be checked
     std::unique_ptr<Held> held_;
 };
 

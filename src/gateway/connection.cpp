@@ -148,6 +148,15 @@ void Connection::handle_request() {
         return;
     }
     const RouteRuntime* route = exchange_->snapshot->find_route(*path);
+    // "%2F" is no separator here, and one to an upstream that decodes before it routes: a path that would take another route
+    // then can't be matched with certainty.
+    if (policy::has_disputed_separator(request.target)) {
+        const auto decoded = policy::normalised_path(policy::with_decoded_separators(*path));
+        if (!decoded || exchange_->snapshot->find_route(*decoded) != route) {
+            answer(400, "the request target can be read in two ways");
+            return;
+        }
+    }
     if (route == nullptr) {
         answer(404, "no route matches this path");
         return;

@@ -38,6 +38,13 @@ bool is_rate_limit_field(std::string_view name) {
     return false;
 }
 
+// An identity that a trusted proxy names twice is not believed here, and must not be there.
+bool is_said_twice(const http::RequestHead& request, std::string_view name, const ForwardedFacts& facts) {
+    const auto& names = facts.identifier->options().trusted_headers;
+    if (!names || !(equals_ignoring_case(name, names->user) || equals_ignoring_case(name, names->tier))) return false;
+    return request.count(name) > 1;
+}
+
 // The client's address, then the proxies behind it: what stands to the left of the client is only its own word and does
 // not travel.
 std::string forwarded_for(const http::RequestHead& request, const ForwardedFacts& facts) {
@@ -70,7 +77,7 @@ std::string upstream_request_head(const http::RequestHead& request, const Forwar
     for (const http::Field& field : request.fields) {
         if (is_ours(field.name) || http::is_hop_by_hop(field.name)) continue;
         if (!trusted && is_provenance(field.name)) continue;
-        if (facts.identifier->strip_field(field.name, trusted)) continue;
+        if (facts.identifier->strip_field(field.name, trusted) || is_said_twice(request, field.name, facts)) continue;
         if (equals_ignoring_case(field.name, "sec-websocket-extensions")) continue;
         // A body is framed anew, so its length stays ours to say.
         if (equals_ignoring_case(field.name, "content-length")) continue;

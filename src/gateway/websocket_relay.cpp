@@ -102,9 +102,9 @@ void WebsocketRelay::on_downstream(net::Slice bytes) {
     if (own_closing_ || ended_) return;  // nothing may follow our Close but its echo, which nobody needs
     worker_.shard().add(route_->cells.bytes_in, static_cast<std::int64_t>(bytes.size()));
     if (snapshot_seen_ != worker_.generation() && stream_.between_messages()) adopt_snapshot();
-    const std::uint64_t messages_before = stream_.messages();
+    const std::uint64_t messages_before = stream_.messages_passed();
     stream_.receive(std::move(bytes), *this, worker_.tools(), worker_.reactor().blocks());
-    worker_.shard().add(route_->cells.messages_in, static_cast<std::int64_t>(stream_.messages() - messages_before));
+    worker_.shard().add(route_->cells.messages_in, static_cast<std::int64_t>(stream_.messages_passed() - messages_before));
     settle_receiving();
 }
 
@@ -185,20 +185,17 @@ void WebsocketRelay::on_upstream(net::Slice bytes) {
     last_activity_ = now();
     if (ended_) return;
     worker_.shard().add(route_->cells.bytes_out, static_cast<std::int64_t>(bytes.size()));
+    if (own_closing_ && own_close_.empty()) return;  // our Close was sent: nothing may follow it
     const std::uint64_t messages_before = server_.messages();
-    if (answers_.empty() && own_close_.empty()) {
-        if (own_closing_) return;  // our Close was sent: nothing may follow it
-        server_.walk(bytes.bytes(), false);
-        to_downstream(std::move(bytes));
-    } else {
+    if (!answers_.empty() || !own_close_.empty()) {
         const std::size_t part = server_.walk(bytes.bytes(), true);
         to_downstream(bytes.sub(0, part));
         bytes.remove_prefix(part);
         if (server_.at_message_boundary()) send_answers();
-        if (!bytes.empty() && !own_closing_) {
-            server_.walk(bytes.bytes(), false);
-            to_downstream(std::move(bytes));
-        }
+    }
+    if (!bytes.empty() && !own_closing_) {
+        server_.walk(bytes.bytes(), false);
+        to_downstream(std::move(bytes));
     }
     worker_.shard().add(route_->cells.messages_out, static_cast<std::int64_t>(server_.messages() - messages_before));
     if (server_.close_seen()) begin_closing();
@@ -229,10 +226,8 @@ void WebsocketRelay::close(std::uint16_t code, std::string_view reason) {
         worker_.reactor().shutdown_send(upstream_);
         upstream_shut_ = true;
     }
-    if (own_close_.empty() || server_.at_message_boundary()) {
-        send_answers();
-        flush_own_close();
-    }
+    if (server_.at_message_boundary()) send_answers();
+    if (own_close_.empty() || server_.at_message_boundary()) flush_own_close();
     settle_receiving();
 }
 
@@ -372,10 +367,7 @@ Nanos WebsocketRelay::next_closing_check() {
 
 void WebsocketRelay::on_tick() {
     const bool holds = stream_.holds_control_frames();
-    if (holds && held_last_tick_) {
-        stream_.give_up_holding(*this, worker_.tools(), worker_.reactor().blocks());
-        settle_receiving();
-    }
+    if (holds && held_last_tick_ && !ended_) stream_.let_controls_pass(*this, worker_.reactor().blocks());
     held_last_tick_ = holds;
 }
 

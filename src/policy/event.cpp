@@ -39,15 +39,16 @@ std::vector<PlannedTake> Planner::plan(const Caller& caller, std::uint64_t conne
         const Limit& limit = options_.limits->at(id);
         WEIR_ASSERT(caller.tier < limit.rules.size());
         std::string subject = subject_of(caller, limit.per, connection_id, options_.subject);
+        const std::string& group = limit.bucket_group(caller.tier);
 
         const auto same_bucket = std::find_if(plan.begin(), plan.end(), [&](const PlannedTake& planned) {
-            return planned.take.subject == subject && planned.take.group == limit.group;
+            return planned.take.subject == subject && planned.take.group == group;
         });
         if (same_bucket != plan.end()) {
             if (speaks_before(limit, options_.limits->at(same_bucket->limit), caller.tier)) {
                 same_bucket->limit = id;
                 same_bucket->take.rule = &limit.rules[caller.tier];
-                same_bucket->take.group = limit.group;
+                same_bucket->take.group = group;
             }
             continue;
         }
@@ -59,11 +60,11 @@ std::vector<PlannedTake> Planner::plan(const Caller& caller, std::uint64_t conne
         }
         PlannedTake planned;
         planned.limit = id;
-        planned.take.bucket = bucket_hash(**known, limit.group);
+        planned.take.bucket = bucket_hash(**known, group);
         planned.take.rule = &limit.rules[caller.tier];
         planned.take.cost = 1;
         planned.take.subject = **known;
-        planned.take.group = limit.group;
+        planned.take.group = group;
         plan.push_back(planned);
     }
     return plan;

@@ -147,7 +147,7 @@ class Builder {
     Limit finish(const Draft& draft);
     std::optional<Rate> rate_of(const Draft& draft, std::size_t tier, std::string& why);
     void check_burst(const Draft& draft, const limit::BucketRule& rule, std::string_view tier);
-    void check_one_period(const Limit& limit);
+    void split_by_tier(Limit& limit) const;
     void check_groups(const std::vector<Limit>& limits);
 
     const LimitTable::Options& options_;
@@ -314,20 +314,17 @@ Limit Builder::finish(const Draft& draft) {
     return limit;
 }
 
-void Builder::check_one_period(const Limit& limit) {
+// Buckets that callers of several tiers share count by one period; with several, each tier has buckets of its own.
+void Builder::split_by_tier(Limit& limit) const {
     const bool shared = std::any_of(limit.per.begin(), limit.per.end(), [](const SubjectPart& part) {
         return part.kind == SubjectKind::kIp || part.kind == SubjectKind::kGlobal ||
                part.kind == SubjectKind::kAttribute;
     });
-    if (!shared) return;
-    for (std::size_t tier = 1; tier < limit.rules.size(); ++tier) {
-        if (limit.rules[tier].rate.period == limit.rules[0].rate.period) continue;
-        problem(limit.name, "callers of several tiers share its buckets, so the rates of all tiers need one period; " +
-                                limit::format_rate(limit.rules[0].rate) + " of tier " + tiers_[0].name + " and " +
-                                limit::format_rate(limit.rules[tier].rate) + " of tier " + tiers_[tier].name +
-                                " have two");
-        return;
-    }
+    const bool one_period = std::all_of(limit.rules.begin(), limit.rules.end(), [&](const limit::BucketRule& rule) {
+        return rule.rate.period == limit.rules.front().rate.period;
+    });
+    if (!shared || one_period || limit.rules.size() != tiers_.size()) return;
+    for (const TierSpec& tier : tiers_) limit.tier_groups.push_back(limit.group + "." + tier.name);
 }
 
 void Builder::check_groups(const std::vector<Limit>& limits) {
@@ -360,7 +357,7 @@ std::vector<Limit> Builder::build_limits() {
     std::vector<Limit> limits;
     for (const Draft& draft : drafts_) {
         limits.push_back(finish(draft));
-        check_one_period(limits.back());
+        split_by_tier(limits.back());
     }
     check_groups(limits);
     return limits;

@@ -13,8 +13,9 @@
 //      greater. `rate` in a spec of such a limit is its authenticated rate, as it is in the environment.
 // Multiplied counts are exact, rounded down, never below 1.
 //
-// Limits that share a group share buckets, so they must count alike: same algorithm, and same period for each tier. So
-// must the tiers of one limit when callers of several tiers share its bucket (`per: ip`, `global`, claims, headers).
+// Limits that share a group share buckets, so they must count alike: same algorithm, and same period for each tier. Where
+// callers of several tiers would share a bucket (`per: ip`, `global`, claims, headers) and their rates have different
+// periods, one bucket can't count both: each tier then counts in its own, in the group "GROUP.TIER".
 #pragma once
 
 #include <cstdint>
@@ -56,12 +57,15 @@ struct LimitSpec {
 
 struct Limit {
     std::string name;
-    std::string group;
+    std::string group;                     // as callers read it
+    std::vector<std::string> tier_groups;  // by TierId: where it counts, when that is not `group`; else empty
     std::vector<SubjectPart> per;          // empty: the caller
     std::vector<limit::BucketRule> rules;  // by TierId
     std::vector<std::string>
         why;  // by TierId, for explain: "explicit rate of tier anonymous", "base 30/m x 2 (tier authenticated)"
     bool shadow = false;
+
+    [[nodiscard]] const std::string& bucket_group(TierId tier) const { return tier_groups.empty() ? group : tier_groups[tier]; }
 };
 
 class LimitTable {

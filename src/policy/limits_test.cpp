@@ -241,11 +241,17 @@ TEST(Limits, ThatShareAGroupMustCountAlike) {
     expect_problem(problems_of({a, b}), "limit B: shares the group shared with A");
 }
 
-TEST(Limits, WhoseBucketsAreSharedByTiersNeedOnePeriod) {
+TEST(Limits, WhoseBucketsAreSharedByTiersOfSeveralPeriodsCountEachTierByItself) {
+    std::vector<std::string> problems;
     LimitSpec spec = with_tiers("READ_LIGHT", {{"anonymous", "5/h"}});
-    EXPECT_TRUE(problems_of({spec}).empty());
+    LimitTable table = LimitTable::build({.specs = {spec}}, problems);
+    EXPECT_EQ(table.at(table.find("READ_LIGHT")).bucket_group(kAnonymous), "read_light");
     spec.per = std::vector<SubjectPart>{{SubjectKind::kIp, {}}};
-    expect_problem(problems_of({spec}), "need one period; 5/h of tier anonymous and 200/m of tier authenticated");
+    table = LimitTable::build({.specs = {spec}}, problems);
+    EXPECT_TRUE(problems.empty());
+    EXPECT_EQ(table.at(table.find("READ_LIGHT")).bucket_group(kAnonymous), "read_light.anonymous");
+    EXPECT_EQ(table.at(table.find("READ_LIGHT")).bucket_group(kSuperuser), "read_light.superuser");
+    EXPECT_EQ(table.at(table.find("READ_LIGHT")).group, "read_light");
 }
 
 TEST(Limits, CollectAllProblemsAtOnce) {

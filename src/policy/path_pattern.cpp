@@ -120,6 +120,18 @@ bool has_disputed_separator(std::string_view target) {
     return false;
 }
 
+std::string with_decoded_separators(std::string_view normalised_path) {
+    std::string decoded;
+    for (std::size_t i = 0; i < normalised_path.size(); ++i) {
+        const std::string_view rest = normalised_path.substr(i);
+        const bool escaped = rest.size() >= 3 && (equals_ignoring_case(rest.substr(0, 3), "%2f") ||
+                                                  equals_ignoring_case(rest.substr(0, 3), "%5c"));
+        decoded.push_back(escaped || rest.front() == '\\' ? '/' : rest.front());
+        if (escaped) i += 2;
+    }
+    return decoded;
+}
+
 Result<PathPattern> PathPattern::parse(std::string_view text) {
     if (text.empty() || text.front() != '/') return refused("a path pattern starts with \"/\"");
     if (text.find_first_of("?#") != std::string_view::npos) return refused("a path pattern has no query or fragment");

@@ -39,5 +39,7 @@ class PathPattern {
 // True when the path of a target has an escaped slash or a backslash, which some applications take for a separator and
 // others do not: "/ws%2Fchat/" is "/ws/chat/" to a server that decodes its path before it routes.
 [[nodiscard]] bool has_disputed_separator(std::string_view target);
+// A normalised path as such an application reads it: escaped slashes and backslashes are "/". To be normalised again.
+[[nodiscard]] std::string with_decoded_separators(std::string_view normalised_path);
 
 }  // namespace weir::policy

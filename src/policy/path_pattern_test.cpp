@@ -133,5 +133,9 @@ TEST(DisputedSeparator, IsAnEscapedSlashOrAnyBackslashInThePath) {
     EXPECT_FALSE(has_disputed_separator("/ws%3gchat/"));
 }
 
+TEST(NormalisedPath, ReadsEscapedSeparatorsAsADecodingUpstreamDoes) {
+    EXPECT_EQ(with_decoded_separators("/ws%2Fchat%5c\\x%2"), "/ws/chat//x%2");
+}
+
 }  // namespace
 }  // namespace weir::policy
