@@ -46,8 +46,10 @@ class Meter {
     this.show();
   }
 
-  // The backend has shown that one more was let through.
+  // The backend has shown that one more was let through. Once nothing is left, that was let through earlier: a denial
+  // is answered at once, and overtakes the echoes of what was sent before.
   passed() {
+    if (this.remaining === 0) return;
     this.used += 1;
     this.show();
   }
@@ -143,6 +145,7 @@ function open() {
         if (connects.limit !== null) {
           connects.remaining = 0;
           connects.used = 0;
+          connects.source = 'Close 4029';
           connects.show();
         }
       }
