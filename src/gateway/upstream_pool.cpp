@@ -9,6 +9,7 @@ UpstreamPool::UpstreamPool(const std::vector<config::Upstream>& upstreams, NameT
     for (const config::Upstream& configured : upstreams) {
         Upstream upstream;
         for (const config::UpstreamAddress& address : configured.addresses) {
+            if (upstream.addresses.size() == kAddressesMax) break;
             Address entry;
             entry.configured = address;
             if (!address.unix_path.empty()) {
@@ -28,7 +29,7 @@ std::optional<AddressRef> UpstreamPool::next(std::size_t upstream, std::uint64_t
     std::optional<std::size_t> fallback;
     for (std::size_t i = 0; i < count; ++i) {
         const std::size_t index = (chosen.turn + i) % count;
-        if (index < 64 && (tried >> index & 1U) != 0) continue;
+        if ((tried >> index & 1U) != 0) continue;
         Address& address = chosen.addresses[index];
         if (address.left_out && now < address.left_out_until) {
             if (!fallback) fallback = index;

@@ -22,6 +22,8 @@ inline constexpr Nanos kPooledIdleMax = std::chrono::seconds(60);
 // Servers close idle connections after seconds (Node: 5): one that waited less than this is hardly being closed at this
 // moment.
 inline constexpr Nanos kPooledFresh = std::chrono::seconds(1);
+// Of one upstream, those that are used: a request marks in one word what it has tried.
+inline constexpr std::size_t kAddressesMax = 64;
 
 // Names that stand for addresses, as far as they are known now. Shared by the workers; filled off the reactor.
 class NameTable {
