@@ -30,7 +30,7 @@ inline constexpr std::size_t kJsonDepthMax = 64;
 // Buffers (net/slice.h).
 inline constexpr std::size_t kBlockBytes = 64 * 1024;
 // A socket that owes its peer more than this makes the other side stop reading; half of it resumes.
-inline constexpr std::size_t kSendQueueHighBytes = 256 * 1024;
+inline constexpr std::size_t kSendQueueHighBytes = 128 * 1024;
 inline constexpr std::size_t kSendQueueLowBytes = kSendQueueHighBytes / 2;
 static_assert(kSendQueueHighBytes >= kBlockBytes);
 

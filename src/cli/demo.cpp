@@ -88,18 +88,6 @@ int failed(std::ostream& err, std::string_view what, const Error& error) {
     return kFailed;
 }
 
-// The gateway's workers share a port (SO_REUSEPORT), so that a second demo on it would take half of the first one's
-// visitors and say nothing.
-Result<void> check_port_is_free(std::uint16_t port, Clock& clock) {
-    const auto reactor = net::make_reactor(net::ReactorKind::kEpoll, clock, {});
-    if (!reactor) return reactor.error();
-    const auto endpoint = net::Endpoint::parse(fmt::format("127.0.0.1:{}", port));
-    if (!endpoint) return endpoint.error();
-    const auto listener = reactor.value()->listen(endpoint.value(), {.reuse_port = false});
-    if (!listener) return listener.error();
-    return {};
-}
-
 }  // namespace
 
 std::string demo_configuration(std::uint16_t port, std::uint16_t backend_port) {
@@ -109,9 +97,6 @@ std::string demo_configuration(std::uint16_t port, std::uint16_t backend_port) {
 int run_demo(const DemoOptions& options, std::ostream& out, std::ostream& err) {
     const EndSignals signals;  // before any thread
     SystemClock clock;
-    if (const auto free = check_port_is_free(options.port, clock); !free) {
-        return failed(err, fmt::format("127.0.0.1:{} can't be listened on", options.port), free.error());
-    }
     auto backend = DemoBackend::create(net::ReactorKind::kAuto, clock);
     if (!backend) return failed(err, "the chat backend can't listen", backend.error());
 

@@ -140,8 +140,8 @@ class Server {
             if (signal == SIGHUP) reload();
             if (signal != SIGTERM && signal != SIGINT) continue;
             if (gateway_->draining()) {
-                logger_->write(LogLevel::kWarning, "stopped by a second signal", {});
-                gateway_->stop();
+                logger_->write(LogLevel::kWarning, "a second signal ends the drain", {});
+                gateway_->hurry();
             } else {
                 logger_->write(LogLevel::kInfo, "draining",
                                {{"connections", static_cast<std::int64_t>(gateway_->connections())}});

@@ -113,7 +113,8 @@ void ClientStream::read_header(Walk& walk) {
 void ClientStream::read_payload(Walk& walk) {
     const auto here = walk.bytes.bytes().subspan(walk.position);
     const auto step = static_cast<std::size_t>(std::min<std::uint64_t>(payload_left_, here.size()));
-    if (frame_mode_ == Mode::kCheck) close_->insert(close_->end(), here.begin(), here.begin() + static_cast<std::ptrdiff_t>(step));
+    if (frame_mode_ == Mode::kCheck)
+        close_->insert(close_->end(), here.begin(), here.begin() + static_cast<std::ptrdiff_t>(step));
     if (frame_mode_ == Mode::kHold) {
         const auto part = here.first(step);
         const bool control = ws::is_control(frame_.opcode);
@@ -251,7 +252,8 @@ void ClientStream::end_frame(Walk& walk) {
 }
 
 void ClientStream::end_close(Walk& walk) {
-    std::vector<std::uint8_t> payload(close_->begin() + static_cast<std::ptrdiff_t>(frame_.header_bytes), close_->end());
+    std::vector<std::uint8_t> payload(close_->begin() + static_cast<std::ptrdiff_t>(frame_.header_bytes),
+                                      close_->end());
     ws::apply_mask(payload, frame_.mask, 0, payload);
     const auto status = ws::parse_close_payload({reinterpret_cast<const char*>(payload.data()), payload.size()});
     if (!status) {

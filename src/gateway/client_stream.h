@@ -72,8 +72,9 @@ class ClientStream {
     void receive(net::Slice bytes, ClientStreamSink& sink, StreamTools& tools, net::BlockPool& blocks);
     // The answer to a pending decision; goes on with the bytes that waited.
     void decided(bool pass, ClientStreamSink& sink, StreamTools& tools, net::BlockPool& blocks);
-    // A held message has waited too long with control frames behind it: they go ahead, so that a client which waits for its
-    // pong before it goes on is answered. The one case in which an order changes: RFC 6455 5.4 lets control frames stand anywhere.
+    // A held message has waited too long with control frames behind it: they go ahead, so that a client which waits for
+    // its pong before it goes on is answered. The one case in which an order changes: RFC 6455 5.4 lets control frames
+    // stand anywhere.
     void let_controls_pass(ClientStreamSink& sink, net::BlockPool& blocks);
 
     // A frame could be put into the forwarded stream here: no frame is half forwarded. (Between fragments counts: Close

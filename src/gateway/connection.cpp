@@ -64,7 +64,8 @@ void Connection::take_bytes(net::Slice bytes) {
             [[fallthrough]];
         case State::kAdmitting:
         case State::kConnecting:
-            if (bytes.size() < kPinnedSliceLeast) bytes = worker_.reactor().blocks().copy(bytes.bytes());
+            if (bytes.size() < kPinnedSliceLeast || worker_.reactor().blocks().scarce())
+                bytes = worker_.reactor().blocks().copy(bytes.bytes());
             stash_.push_back(std::move(bytes));
             settle_receiving();
             break;
@@ -148,8 +149,8 @@ void Connection::handle_request() {
         return;
     }
     const RouteRuntime* route = exchange_->snapshot->find_route(*path);
-    // "%2F" is no separator here, and one to an upstream that decodes before it routes: a path that would take another route
-    // then can't be matched with certainty.
+    // "%2F" is no separator here, and one to an upstream that decodes before it routes: a path that would take another
+    // route then can't be matched with certainty.
     if (policy::has_disputed_separator(request.target)) {
         const auto decoded = policy::normalised_path(policy::with_decoded_separators(*path));
         if (!decoded || exchange_->snapshot->find_route(*decoded) != route) {
@@ -192,6 +193,7 @@ void Connection::on_downstream_end() {
 }
 
 void Connection::on_downstream_drained() {
+    last_activity_ = worker_.reactor().now();  // a slow reader is not a silent one
     if (state_ == State::kRelay) {
         relay_->on_downstream_drained();
     } else {
@@ -200,6 +202,7 @@ void Connection::on_downstream_drained() {
 }
 
 void Connection::on_upstream_drained() {
+    last_activity_ = worker_.reactor().now();
     if (state_ == State::kRelay) {
         relay_->on_upstream_drained();
     } else {
@@ -327,6 +330,7 @@ void Connection::answer_error(const Error& error) {
     unsigned status = error_row(error.code).http_status;
     // A head that is too large has a status of its own; a version that is not spoken too.
     if (error.code == ErrorCode::kTooLarge && exchange_ == nullptr) status = 431;
+    if (error.detail == http::kVersionNotSupported) status = 505;
     answer(status, error.detail.empty() ? error_row(error.code).label : error.detail);
 }
 

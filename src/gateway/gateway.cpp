@@ -49,6 +49,16 @@ bool write_whole(const std::string& path, const std::string& content) {
     return false;
 }
 
+// Workers share a port (SO_REUSEPORT), and so would another Weir that runs already: it would lose half of its
+// connections to us without a word. Listening once without sharing tells.
+Result<void> check_free(const net::Endpoint& endpoint, Clock& clock) {
+    if (endpoint.is_unix() || endpoint.port == 0) return {};
+    const auto reactor = net::make_reactor(net::ReactorKind::kEpoll, clock, {});
+    if (!reactor) return reactor.error();
+    const auto listener = (*reactor)->listen(endpoint, {.reuse_port = false});
+    return listener ? Result<void>() : Result<void>(listener.error());
+}
+
 }  // namespace
 
 Gateway::Gateway(std::shared_ptr<const config::Config> config, const Dependencies& dependencies)
@@ -81,13 +91,16 @@ Result<void> Gateway::open(const config::Config& config) {
     }
     for (const net::Endpoint& wanted : config.listen) {
         net::Endpoint endpoint = wanted;
+        if (const auto is_free = check_free(wanted, dependencies_.clock); !is_free) {
+            report_unusable(wanted, is_free.error());
+            return is_free.error();
+        }
         for (std::size_t i = 0; i < workers_.size(); ++i) {
             // A Unix socket has one listener: it can't be shared by name.
             if (endpoint.is_unix() && i > 0) break;
             const auto bound = workers_[i]->listen(endpoint);
             if (!bound) {
-                dependencies_.log.write(LogLevel::kError, "can't listen",
-                                        {{"address", wanted.to_string()}, {"reason", bound.error().detail}});
+                report_unusable(wanted, bound.error());
                 return bound.error();
             }
             endpoint = *bound;  // port 0 becomes the same port for all
@@ -98,12 +111,17 @@ Result<void> Gateway::open(const config::Config& config) {
     return {};
 }
 
-void Gateway::stop() {
-    for (auto& worker : workers_) worker->request_stop();
+void Gateway::report_unusable(const net::Endpoint& endpoint, const Error& why) {
+    dependencies_.log.write(LogLevel::kError, "can't listen",
+                            {{"address", endpoint.to_string()}, {"reason", why.detail}});
+}
+
+void Gateway::hurry() {
+    for (auto& worker : workers_) worker->request_hurry();
 }
 
 Gateway::~Gateway() {
-    stop();
+    for (auto& worker : workers_) worker->request_stop();
     for (std::thread& thread : threads_) {
         if (thread.joinable()) thread.join();
     }

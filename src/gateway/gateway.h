@@ -35,8 +35,8 @@ class Gateway {
     void reload(std::shared_ptr<const config::Config> config);
     // Stops accepting and lets connections end; at the end of `timeouts.drain` the rest is closed with 1001.
     void drain();
-    // Ends now: connections that are open are cut.
-    void stop();
+    // The time to drain is up now.
+    void hurry();
     [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_acquire); }
     [[nodiscard]] bool finished() const;
     // Waits until all workers have ended, then saves the snapshot.
@@ -52,6 +52,7 @@ class Gateway {
   private:
     Gateway(std::shared_ptr<const config::Config> config, const Dependencies& dependencies);
     Result<void> open(const config::Config& config);
+    void report_unusable(const net::Endpoint& endpoint, const Error& why);
     void restore_buckets(const config::Config& config);
     void save_buckets();
 

@@ -104,7 +104,8 @@ void WebsocketRelay::on_downstream(net::Slice bytes) {
     if (snapshot_seen_ != worker_.generation() && stream_.between_messages()) adopt_snapshot();
     const std::uint64_t messages_before = stream_.messages_passed();
     stream_.receive(std::move(bytes), *this, worker_.tools(), worker_.reactor().blocks());
-    worker_.shard().add(route_->cells.messages_in, static_cast<std::int64_t>(stream_.messages_passed() - messages_before));
+    worker_.shard().add(route_->cells.messages_in,
+                        static_cast<std::int64_t>(stream_.messages_passed() - messages_before));
     settle_receiving();
 }
 

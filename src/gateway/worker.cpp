@@ -216,11 +216,14 @@ void Worker::tick() {
     for (std::size_t i = 0; i < slots_.size(); ++i) {
         if (slots_[i].connection != nullptr) slots_[i].connection->on_tick();
     }
-    if (draining_ && !drain_over_ && now >= drain_until_) {
-        drain_over_ = true;
-        for (std::size_t i = 0; i < slots_.size(); ++i) {
-            if (slots_[i].connection != nullptr) slots_[i].connection->drain(true);
-        }
+    if (draining_ && now >= drain_until_) end_drain();
+}
+
+void Worker::end_drain() {
+    if (drain_over_) return;
+    drain_over_ = true;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+        if (slots_[i].connection != nullptr) slots_[i].connection->drain(true);
     }
 }
 
@@ -239,6 +242,10 @@ void Worker::begin_drain() {
 void Worker::on_wake() {
     if (reload_requested_.exchange(false, std::memory_order_acq_rel)) adopt(shared_.snapshot());
     if (drain_requested_.exchange(false, std::memory_order_acq_rel)) begin_drain();
+    if (hurry_requested_.exchange(false, std::memory_order_acq_rel)) {
+        begin_drain();
+        end_drain();
+    }
     if (stop_requested_.exchange(false, std::memory_order_acq_rel)) finished_.store(true, std::memory_order_release);
 }
 

@@ -36,6 +36,7 @@ class Worker final : public net::ReactorEvents {
     // From any thread; taken up at the next turn.
     void request_reload() { flag(reload_requested_); }
     void request_drain() { flag(drain_requested_); }
+    void request_hurry() { flag(hurry_requested_); }  // to end the drain
     void request_stop() { flag(stop_requested_); }
     [[nodiscard]] bool finished() const { return finished_; }
     [[nodiscard]] std::size_t connection_count() const { return open_; }
@@ -91,6 +92,7 @@ class Worker final : public net::ReactorEvents {
     void set_link(net::SocketId socket, Connection* connection, Role role);
     void adopt(std::shared_ptr<const Snapshot> snapshot);
     void begin_drain();
+    void end_drain();
     void tick();
     void close_pooled();
 
@@ -116,7 +118,8 @@ class Worker final : public net::ReactorEvents {
     bool draining_ = false;
     bool drain_over_ = false;
     std::atomic<bool> finished_{false};
-    std::atomic<bool> reload_requested_{false}, drain_requested_{false}, stop_requested_{false};
+    std::atomic<bool> reload_requested_{false}, drain_requested_{false}, hurry_requested_{false},
+        stop_requested_{false};
 };
 
 }  // namespace weir::gateway

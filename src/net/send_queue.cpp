@@ -101,7 +101,8 @@ void SendQueue::settle(BlockPool& pool) {
             continue;
         }
         Slice slice = std::move(slices_[from++]);
-        const bool pins = slice.block() != nullptr && slice.size() * 4 <= slice.block()->capacity;
+        const bool pooled = slice.block() != nullptr && slice.block()->capacity == kBlockBytes;
+        const bool pins = pooled && (slice.size() * 4 <= kBlockBytes || pool.scarce());
         slices_[to++] = pins ? pool.copy(slice.bytes()) : std::move(slice);
     }
     slices_.resize(to);

@@ -127,5 +127,20 @@ TEST(SendQueue, KeepsBytesAndOrderUnderRandomUse) {
     }
 }
 
+TEST(SendQueue, KeepsNoWholeBlockOfAPoolThatIsHalfUsed) {
+    BlockPool pool(4);
+    std::vector<Slice> received;
+    for (int i = 0; i < 3; ++i) received.push_back(pool.try_take());
+    EXPECT_TRUE(pool.scarce());
+    SendQueue queue;
+    for (Slice& slice : received) queue.push(std::move(slice));
+    received.clear();
+    queue.settle(pool);
+    EXPECT_EQ(queue.bytes(), 3 * kBlockBytes);
+    EXPECT_FALSE(pool.scarce());  // a second slice of each block would have pinned it, the queue no longer does
+    queue.clear();
+    EXPECT_EQ(pool.blocks_out(), 0U);
+}
+
 }  // namespace
 }  // namespace weir::net

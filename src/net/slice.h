@@ -114,6 +114,9 @@ class BlockPool {
     }
 
     [[nodiscard]] bool at_bound() const { return full_out_ >= blocks_max_; }
+    // More than half is out. What waits for a slow peer is then copied out of its block, so that peers which never read
+    // can't take the blocks that the others receive into; each of them is bounded by its queue.
+    [[nodiscard]] bool scarce() const { return full_out_ > blocks_max_ / 2; }
     // Taken and not returned, copies too; without those that the reactor keeps ready for the kernel.
     [[nodiscard]] std::size_t blocks_out() const { return out_ - parked_; }
     [[nodiscard]] std::size_t bytes_out() const { return bytes_out_ - parked_ * kBlockBytes; }

@@ -13,9 +13,9 @@
 //      greater. `rate` in a spec of such a limit is its authenticated rate, as it is in the environment.
 // Multiplied counts are exact, rounded down, never below 1.
 //
-// Limits that share a group share buckets, so they must count alike: same algorithm, and same period for each tier. Where
-// callers of several tiers would share a bucket (`per: ip`, `global`, claims, headers) and their rates have different
-// periods, one bucket can't count both: each tier then counts in its own, in the group "GROUP.TIER".
+// Limits that share a group share buckets, so they must count alike: same algorithm, and same period for each tier.
+// Where callers of several tiers would share a bucket (`per: ip`, `global`, claims, headers) and their rates have
+// different periods, one bucket can't count both: each tier then counts in its own, in the group "GROUP.TIER".
 #pragma once
 
 #include <cstdint>
@@ -65,7 +65,9 @@ struct Limit {
         why;  // by TierId, for explain: "explicit rate of tier anonymous", "base 30/m x 2 (tier authenticated)"
     bool shadow = false;
 
-    [[nodiscard]] const std::string& bucket_group(TierId tier) const { return tier_groups.empty() ? group : tier_groups[tier]; }
+    [[nodiscard]] const std::string& bucket_group(TierId tier) const {
+        return tier_groups.empty() ? group : tier_groups[tier];
+    }
 };
 
 class LimitTable {

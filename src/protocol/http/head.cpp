@@ -111,7 +111,7 @@ Result<void> parse_request_line(std::string_view line, RequestHead& out) {
             out.version_minor = 0;
             break;
         case VersionForm::kOther:
-            return unsupported(kSource, "a version other than HTTP/1.0 and HTTP/1.1");
+            return unsupported(kSource, kVersionNotSupported);
         case VersionForm::kMalformed:
             return malformed(kSource, "a request line without a version");
     }
@@ -144,7 +144,7 @@ Result<void> parse_status_line(std::string_view line, ResponseHead& out) {
             out.version_minor = 0;
             break;
         case VersionForm::kOther:
-            return unsupported(kSource, "a version other than HTTP/1.0 and HTTP/1.1");
+            return unsupported(kSource, kVersionNotSupported);
         case VersionForm::kMalformed:
             return malformed(kSource, "no status line");
     }

@@ -39,6 +39,9 @@
 
 namespace weir::protocol::http {
 
+// `detail` of the kUnsupported that is answered 505 (RFC 9110 15.6.6) and not 501.
+inline constexpr std::string_view kVersionNotSupported = "a version other than HTTP/1.0 and HTTP/1.1";
+
 struct Field {
     std::string_view name;   // as it was written
     std::string_view value;  // without the white space around it
