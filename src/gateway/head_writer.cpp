@@ -1,5 +1,6 @@
 #include "gateway/head_writer.h"
 
+#include <algorithm>
 #include <array>
 #include <fmt/format.h>
 #include <iterator>
@@ -17,17 +18,28 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
     out.append(name).append(": ").append(value).append("\r\n");
 }
 
-// Fields that Weir writes itself; `Connection` can't be made to name them away.
+// "_" and "-" are one character to CGI, WSGI and what followed them.
+bool equals_folded(std::string_view a, std::string_view b) {
+    const auto folded = [](char c) { return c == '_' ? '-' : ascii_lower(c); };
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return folded(x) == folded(y); });
+}
+
+// Fields that Weir writes itself, under any spelling that an upstream folds; `Connection` can't be made to name them
+// away.
 bool is_ours(std::string_view name) {
     for (const std::string_view ours : {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-weir-limited"}) {
-        if (equals_ignoring_case(name, ours)) return true;
+        if (equals_folded(name, ours)) return true;
     }
     return false;
 }
 
-// What a stranger says about where he comes from would be believed by an upstream that trusts its proxy.
-bool is_provenance(std::string_view name) {
-    return equals_ignoring_case(name, "forwarded") || equals_ignoring_case(name, "x-real-ip");
+// What a stranger says about where he comes from would be believed by an upstream that trusts its proxy. A trusted
+// proxy writes the name as it is registered; another spelling went through it from a stranger.
+bool is_unbelievable(std::string_view name, bool peer_trusted) {
+    for (const std::string_view provenance : {"forwarded", "x-real-ip"}) {
+        if (equals_folded(name, provenance)) return !peer_trusted || !equals_ignoring_case(name, provenance);
+    }
+    return false;
 }
 
 bool is_rate_limit_field(std::string_view name) {
@@ -76,7 +88,7 @@ std::string upstream_request_head(const http::RequestHead& request, const Forwar
     const bool connection_names_some = request.count("connection") > 0;
     for (const http::Field& field : request.fields) {
         if (is_ours(field.name) || http::is_hop_by_hop(field.name)) continue;
-        if (!trusted && is_provenance(field.name)) continue;
+        if (is_unbelievable(field.name, trusted)) continue;
         if (facts.identifier->strip_field(field.name, trusted) || is_said_twice(request, field.name, facts)) continue;
         if (equals_ignoring_case(field.name, "sec-websocket-extensions")) continue;
         // A body is framed anew, so its length stays ours to say.
