@@ -1,0 +1,342 @@
+// Admission: all or none, shadow, exemption, a store that fails or answers later, and what is counted of it.
+#include "gateway/admission.h"
+
+#include <deque>
+#include <functional>
+#include <gtest/gtest.h>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/simulated_network.h"
+
+namespace weir::gateway {
+namespace {
+
+using limit::Decision;
+using policy::LimitId;
+
+struct Line {
+    std::string message;
+    std::string text;  // "subject=user:42 left_out=3 ..."
+};
+
+class LogSpy final : public log::Logger {
+  public:
+    bool enabled(LogLevel) const override { return true; }
+    void write(LogLevel, std::string_view message, std::initializer_list<log::LogField> fields) override {
+        Line line{std::string(message), {}};
+        for (const log::LogField& field : fields) {
+            line.text += std::string(field.name) + "=";
+            if (const auto* text = std::get_if<std::string_view>(&field.value)) line.text += *text;
+            if (const auto* number = std::get_if<std::int64_t>(&field.value)) line.text += std::to_string(*number);
+            line.text += " ";
+        }
+        lines.push_back(std::move(line));
+    }
+    void set_level(LogLevel) override {}
+    void flush() override {}
+    std::vector<Line> lines;
+};
+
+// Answers as the table does, fails, or waits until it is told to.
+class FakeStore final : public limit::Store {
+  public:
+    enum class Mood { kAnswers, kFails, kWaits };
+    std::optional<Result<void>> take(std::span<const limit::Take> takes, MonoTime now, std::span<Decision> decisions,
+                                     limit::TakeWaiter& waiter) override {
+        ++asked;
+        if (mood == Mood::kFails) return Result<void>(Error{ErrorCode::kTimeout, ErrorSource::kInternal, true, "slow"});
+        if (mood == Mood::kAnswers) {
+            table.take_now(takes, now, decisions);
+            return Result<void>();
+        }
+        waiting.push_back({{takes.begin(), takes.end()}, now, decisions, &waiter});
+        return std::nullopt;
+    }
+    std::optional<Result<void>> peek(std::span<const limit::Take> takes, MonoTime now, std::span<Decision> decisions,
+                                     limit::TakeWaiter&) override {
+        table.peek_now(takes, now, decisions);
+        return Result<void>();
+    }
+    // The oldest question is answered.
+    void answer_one(bool fails = false) {
+        const Waiting one = waiting.front();
+        waiting.pop_front();
+        if (fails) {
+            one.waiter->on_taken(Error{ErrorCode::kTimeout, ErrorSource::kInternal, true, "slow"});
+            return;
+        }
+        table.take_now(one.takes, one.now, one.decisions);
+        one.waiter->on_taken({});
+    }
+    struct Waiting {
+        std::vector<limit::Take> takes;
+        MonoTime now;
+        std::span<Decision> decisions;
+        limit::TakeWaiter* waiter;
+    };
+    Mood mood = Mood::kAnswers;
+    std::size_t asked = 0;
+    std::deque<Waiting> waiting;
+    limit::BucketTable table{{.buckets_max = 1000, .shards = 1}};
+};
+
+class Waiter final : public AdmissionWaiter {
+  public:
+    void on_admission(const AdmissionOutcome& outcome) override {
+        outcomes.push_back(outcome);
+        if (then) std::exchange(then, nullptr)();
+    }
+    std::vector<AdmissionOutcome> outcomes;
+    std::function<void()> then;
+};
+
+class AdmissionTest : public testing::Test {
+  protected:
+    // Limits A: 3/m, B: 1/m, S: 2/m in shadow.
+    AdmissionTest() {
+        policy::LimitTable::Options options;
+        for (const auto& [name, count] : {std::pair{"A", 3}, {"B", 1}, {"S", 2}}) {
+            policy::LimitSpec spec;
+            spec.name = name;
+            for (const char* tier : {"anonymous", "authenticated"}) {
+                spec.by_tier[tier] = {static_cast<std::uint64_t>(count), std::chrono::seconds(60)};
+            }
+            spec.base = limit::Rate{static_cast<std::uint64_t>(count), std::chrono::seconds(60)};
+            spec.algorithm = limit::Algorithm::kFixedWindow;
+            if (spec.name == "S") spec.shadow = true;
+            options.specs.push_back(spec);
+        }
+        std::vector<std::string> problems;
+        config_.limits = std::make_shared<policy::LimitTable>(policy::LimitTable::build(options, problems));
+        EXPECT_TRUE(problems.empty()) << problems.front();
+        config_.identity.limits = config_.limits.get();
+        config_.upstreams.push_back({.name = "app", .addresses = {}});
+        config::Route route;
+        route.name = "chat";
+        route.path = *policy::PathPattern::parse("/**");
+        route.http.limits = {id("A"), id("B"), id("S")};
+        config_.routes.push_back(std::move(route));
+        caller_.user = "42";
+        caller_.tier = policy::kAuthenticated;
+        caller_.address = *IpAddress::parse("203.0.113.7");
+    }
+    // After config_ is as the test wants it.
+    void start() {
+        shared_ = std::make_unique<Shared>(store_, &local_, registry_, log_, HashKey{1, 2});
+        snapshot_ = std::make_shared<Snapshot>(std::make_shared<config::Config>(std::move(config_)), shared_->hash_key,
+                                               1, registry_);
+        reactor_ = network_.make_reactor();
+        admission_ = std::make_unique<Admission>(*shared_, registry_.new_shard(), *reactor_);
+    }
+    LimitId id(std::string_view name) const { return config_.limits->find(name); }
+    // The plan of one rule of these limits.
+    CallerPlan plan(const std::vector<std::string_view>& names) {
+        std::vector<LimitId> limits;
+        for (const auto name : names) limits.push_back(snapshot_->config->limits->find(name));
+        const std::vector<LimitId>* rule = &limits;
+        return admission_->plan(*snapshot_, caller_, 7, std::span(&rule, 1));
+    }
+    const AdmissionOutcome* decide(const CallerPlan& plan) {
+        return admission_->decide({snapshot_.get(), &snapshot_->routes.front(), &plan, &caller_.address, &waiter_},
+                                  plan.rules.front(), now_);
+    }
+    std::int64_t counted(std::string_view limit, std::string_view outcome) {
+        return registry_.value(registry_.cell(metrics::Family::kDecisions, {"chat", limit, "authenticated", outcome}));
+    }
+
+    config::Config config_;
+    policy::Caller caller_;
+    metrics::Registry registry_;
+    LogSpy log_;
+    FakeStore store_;
+    limit::BucketTable local_{{.buckets_max = 1000, .shards = 1}};
+    net::SimulatedNetwork network_{{}};
+    std::unique_ptr<Shared> shared_;
+    std::shared_ptr<Snapshot> snapshot_;
+    std::unique_ptr<net::Reactor> reactor_;
+    std::unique_ptr<Admission> admission_;
+    Waiter waiter_;
+    MonoTime now_{std::chrono::hours(1000)};
+};
+
+TEST_F(AdmissionTest, TakesFromAllOrFromNone) {
+    start();
+    const CallerPlan both = plan({"A", "B"});
+    const CallerPlan only_a = plan({"A"});
+    EXPECT_TRUE(decide(both)->passes);
+    for (int i = 0; i < 5; ++i) {
+        const AdmissionOutcome* denied = decide(both);
+        ASSERT_FALSE(denied->passes);
+        ASSERT_EQ(denied->count, 2U);
+        EXPECT_EQ(policy::tightest(denied->all()).limit->name, "B");
+    }
+    // What B denied has taken nothing from A.
+    EXPECT_TRUE(decide(only_a)->passes);
+    EXPECT_TRUE(decide(only_a)->passes);
+    EXPECT_FALSE(decide(only_a)->passes);
+    EXPECT_EQ(counted("A", "allowed"), 3);
+    EXPECT_EQ(counted("A", "denied"), 1);
+    EXPECT_EQ(counted("B", "allowed"), 1);
+    EXPECT_EQ(counted("B", "denied"), 5);
+}
+
+TEST_F(AdmissionTest, LogsADenialOnceAndThenHowManyWereLeftOut) {
+    start();
+    const CallerPlan b = plan({"B"});
+    for (int i = 0; i < 5; ++i) (void)decide(b);
+    ASSERT_EQ(log_.lines.size(), 1U);
+    EXPECT_EQ(log_.lines[0].message, "limit exceeded");
+    EXPECT_EQ(log_.lines[0].text, "subject=user:42 route=chat limit=B rate=1/m address=203.0.113.7 left_out=0 ");
+    admission_->tick(now_ + std::chrono::seconds(60));
+    ASSERT_EQ(log_.lines.size(), 2U);
+    EXPECT_NE(log_.lines[1].text.find("left_out=3"), std::string::npos) << log_.lines[1].text;
+}
+
+TEST_F(AdmissionTest, LetsPassWhatOnlyAShadowWouldDeny) {
+    start();
+    const CallerPlan shadowed = plan({"S", "A"});
+    for (int i = 0; i < 3; ++i) {
+        const AdmissionOutcome* outcome = decide(shadowed);
+        ASSERT_TRUE(outcome->passes);
+        ASSERT_EQ(outcome->count, 1U) << "a shadow has no word in the answer";
+    }
+    EXPECT_FALSE(decide(shadowed)->passes) << "A, which is enforced";
+    EXPECT_EQ(counted("S", "allowed"), 2);
+    EXPECT_EQ(counted("S", "shadow_denied"), 1) << "what is denied anyway is not asked of a shadow";
+    EXPECT_EQ(counted("S", "denied"), 0);
+    ASSERT_EQ(log_.lines.size(), 2U);
+    EXPECT_EQ(log_.lines[0].message, "limit exceeded (shadow)");
+}
+
+TEST_F(AdmissionTest, EnforcesNothingWhenAllIsShadow) {
+    config_.shadow = true;
+    start();
+    const CallerPlan b = plan({"B"});
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(decide(b)->passes);
+    EXPECT_EQ(counted("B", "allowed"), 1);
+    EXPECT_EQ(counted("B", "shadow_denied"), 2);
+}
+
+TEST_F(AdmissionTest, CountsNothingOfTheExempt) {
+    config_.allow_subjects = {"user:42"};
+    config_.allow_addresses = {*Cidr::parse("198.51.100.0/24")};
+    start();
+    const CallerPlan by_subject = plan({"B"});
+    EXPECT_TRUE(by_subject.exempt);
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(decide(by_subject)->passes);
+    caller_.user = "43";
+    EXPECT_FALSE(plan({"B"}).exempt);
+    caller_.address = *IpAddress::parse("198.51.100.9");
+    EXPECT_TRUE(plan({"B"}).exempt);
+    caller_.address_known = false;
+    EXPECT_FALSE(plan({"B"}).exempt) << "an address that nobody told is in no range";
+    EXPECT_EQ(store_.asked, 0U);
+    EXPECT_EQ(counted("B", "allowed"), 0);
+}
+
+TEST_F(AdmissionTest, CountsNothingWhenItIsDisabled) {
+    config_.disabled = true;
+    start();
+    const CallerPlan b = plan({"B"});
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(decide(b)->passes);
+    EXPECT_EQ(store_.asked, 0U);
+}
+
+TEST_F(AdmissionTest, DeniesWhenTheStoreFailsAndThePolicyIsClosed) {
+    start();
+    store_.mood = FakeStore::Mood::kFails;
+    const CallerPlan both = plan({"A", "B"});
+    const AdmissionOutcome* outcome = decide(both);
+    EXPECT_FALSE(outcome->passes);
+    EXPECT_TRUE(outcome->store_failed);
+    ASSERT_EQ(outcome->count, 2U);
+    EXPECT_GT(outcome->all()[0].decision.retry_after, Nanos{0});
+    EXPECT_EQ(counted("A", "error_closed"), 1);
+    EXPECT_EQ(counted("B", "error_closed"), 1);
+    EXPECT_EQ(counted("B", "denied"), 0);
+}
+
+TEST_F(AdmissionTest, AllowsWhenTheStoreFailsAndThePolicyIsOpen) {
+    config_.on_store_error = config::OnStoreError::kOpen;
+    start();
+    store_.mood = FakeStore::Mood::kFails;
+    const CallerPlan b = plan({"B"});
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(decide(b)->passes);
+    EXPECT_EQ(counted("B", "error_open"), 3);
+    store_.mood = FakeStore::Mood::kAnswers;
+    EXPECT_TRUE(decide(b)->passes);
+    EXPECT_FALSE(decide(b)->passes);
+}
+
+TEST_F(AdmissionTest, CountsInThisProcessWhenThePolicyIsLocal) {
+    config_.on_store_error = config::OnStoreError::kLocal;
+    start();
+    store_.mood = FakeStore::Mood::kFails;
+    const CallerPlan b = plan({"B"});
+    EXPECT_TRUE(decide(b)->passes);
+    const AdmissionOutcome* denied = decide(b);
+    EXPECT_FALSE(denied->passes);
+    EXPECT_FALSE(denied->store_failed) << "somebody has counted";
+    EXPECT_EQ(counted("B", "allowed"), 1);
+    EXPECT_EQ(counted("B", "denied"), 1);
+}
+
+TEST_F(AdmissionTest, TellsItsWaiterWhatComesLater) {
+    start();
+    store_.mood = FakeStore::Mood::kWaits;
+    const CallerPlan b = plan({"B"});
+    EXPECT_EQ(decide(b), nullptr);
+    EXPECT_EQ(decide(b), nullptr);
+    EXPECT_EQ(admission_->pending(), 2U);
+    EXPECT_TRUE(waiter_.outcomes.empty());
+    store_.answer_one();
+    store_.answer_one();
+    ASSERT_EQ(waiter_.outcomes.size(), 2U);
+    EXPECT_TRUE(waiter_.outcomes[0].passes);
+    EXPECT_FALSE(waiter_.outcomes[1].passes);
+    EXPECT_EQ(waiter_.outcomes[1].all()[0].limit->name, "B");
+    EXPECT_EQ(admission_->pending(), 0U);
+    EXPECT_EQ(counted("B", "allowed"), 1);
+    EXPECT_EQ(counted("B", "denied"), 1);
+}
+
+TEST_F(AdmissionTest, MayBeAskedAgainFromInsideALateAnswer) {
+    start();
+    store_.mood = FakeStore::Mood::kWaits;
+    const CallerPlan b = plan({"B"});
+    EXPECT_EQ(decide(b), nullptr);
+    waiter_.then = [&] {
+        store_.mood = FakeStore::Mood::kAnswers;
+        const AdmissionOutcome* outcome = decide(b);
+        ASSERT_NE(outcome, nullptr);
+        EXPECT_FALSE(outcome->passes);
+    };
+    store_.answer_one();
+    ASSERT_EQ(waiter_.outcomes.size(), 1U);
+    EXPECT_TRUE(waiter_.outcomes[0].passes);
+}
+
+TEST_F(AdmissionTest, AppliesThePolicyToALateFailure) {
+    start();
+    store_.mood = FakeStore::Mood::kWaits;
+    const CallerPlan b = plan({"B"});
+    EXPECT_EQ(decide(b), nullptr);
+    store_.answer_one(true);
+    ASSERT_EQ(waiter_.outcomes.size(), 1U);
+    EXPECT_FALSE(waiter_.outcomes[0].passes);
+    EXPECT_TRUE(waiter_.outcomes[0].store_failed);
+    EXPECT_EQ(counted("B", "error_closed"), 1);
+}
+
+TEST_F(AdmissionTest, LetsARuleWithoutLimitsPassWithoutAsking) {
+    start();
+    const CallerPlan none = plan({});
+    EXPECT_TRUE(decide(none)->passes);
+    EXPECT_EQ(decide(none)->count, 0U);
+    EXPECT_EQ(store_.asked, 0U);
+}
+
+}  // namespace
+}  // namespace weir::gateway
