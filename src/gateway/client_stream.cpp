@@ -174,6 +174,8 @@ void ClientStream::begin_control(Walk& walk, std::size_t header_at, bool split) 
         return;
     }
     if (held_ != nullptr) {
+        // The end of a control frame that went ahead while it was coming may lie before this header.
+        if (!split) forward_range(walk, header_at);
         frame_mode_ = Mode::kHold;
         ++held_->controls;
         hold(raw_header(walk, header_at, split), true);
@@ -222,6 +224,7 @@ void ClientStream::continue_message(Walk& walk, std::size_t header_at, bool spli
     in_frame_ = true;
     frame_mode_ = message_mode_;
     if (message_mode_ == Mode::kHold) {
+        if (!split) forward_range(walk, header_at);  // as before a control frame
         hold(raw_header(walk, header_at, split), false);
         walk.pass_from = walk.position;
         const bool beyond = message_bytes_ > (message_compressed_ ? held_bytes_max() : inspect_bytes());
