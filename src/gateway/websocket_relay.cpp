@@ -106,6 +106,7 @@ void WebsocketRelay::on_downstream(net::Slice bytes) {
     stream_.receive(std::move(bytes), *this, worker_.tools(), worker_.reactor().blocks());
     worker_.shard().add(route_->cells.messages_in,
                         static_cast<std::int64_t>(stream_.messages_passed() - messages_before));
+    close_when_denied_too_often();
     settle_receiving();
 }
 
@@ -122,6 +123,7 @@ Verdict WebsocketRelay::on_message(std::size_t rule) {
     }
     const RulePlan& buckets = plan_.rules[rule];
     if (buckets.enforced + buckets.shadow == 0) return Verdict::kPass;
+    if (!too_often_.empty()) return Verdict::kDrop;  // our Close follows
     const EventContext context{snapshot_.get(), route_, &plan_, &caller_.address, this};
     const AdmissionOutcome* outcome = worker_.admission().decide(context, buckets, now());
     if (outcome == nullptr) return Verdict::kPending;
@@ -137,6 +139,7 @@ void WebsocketRelay::on_admission(const AdmissionOutcome& outcome) {
     }
     if (!outcome.passes) on_denied(outcome);
     stream_.decided(outcome.passes, *this, worker_.tools(), worker_.reactor().blocks());
+    close_when_denied_too_often();
     settle_receiving();
     if (downstream_end_ && !stream_.pending()) on_downstream_end();
 }
@@ -146,12 +149,18 @@ void WebsocketRelay::on_denied(const AdmissionOutcome& outcome) {
     if (websocket.close_after) {
         const bool stays = limit::would_take(close_after_rule_, close_after_, now(), 1).allowed;
         if (!stays) {
-            close(kRateLimited, policy::close_reason(policy::tightest(outcome.all())));
+            too_often_ = policy::close_reason(policy::tightest(outcome.all()));
             return;
         }
         limit::take(close_after_rule_, close_after_, now(), 1);
     }
     answer(outcome);
+}
+
+// Not from inside the stream's walk: what passed before the denied message has not been forwarded yet, and would be cut
+// by our Close.
+void WebsocketRelay::close_when_denied_too_often() {
+    if (!too_often_.empty()) close(kRateLimited, too_often_);
 }
 
 void WebsocketRelay::answer(const AdmissionOutcome& outcome) {

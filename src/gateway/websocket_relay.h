@@ -82,6 +82,7 @@ class WebsocketRelay final : public ClientStreamSink, public AdmissionWaiter {
     void plan();
     [[nodiscard]] StreamRules stream_rules() const;
     void on_denied(const AdmissionOutcome& outcome);
+    void close_when_denied_too_often();
     void answer(const AdmissionOutcome& outcome);
     void send_answers();
     void to_downstream(net::Slice bytes);
@@ -109,6 +110,7 @@ class WebsocketRelay final : public ClientStreamSink, public AdmissionWaiter {
     ServerStream server_;
     std::deque<net::Slice> answers_;  // of Weir's own, waiting for a boundary
     std::string own_close_;           // Close frame for the client, waiting for a boundary
+    std::string too_often_;           // why: it was denied more often than `close_after` allows
     limit::BucketState notify_{};
     limit::BucketState close_after_{};
     limit::BucketRule notify_rule_{};
