@@ -1,5 +1,6 @@
 #include "backend.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 #include "protocol/http/body.h"
@@ -73,7 +74,8 @@ bool Backend::read_request(Connection& connection) {
     if (head.field("x-forwarded-for") != address) fail_("the backend is told a wrong address: " + text);
     if (protocol::ws::wants_websocket(head)) {
         connection.bytes.erase(0, length);
-        if (!handshakes_.insert(client).second) fail_(fmt::format("the handshake of client {} came twice", client));
+        // A kept connection that breaks with the handshake on it: a GET may be asked again, once.
+        if (++handshakes_[client] > 2) fail_(fmt::format("the handshake of client {} came again and again", client));
         answer_handshake(connection, client, !head.field("sec-websocket-extensions").empty());
         return true;
     }
@@ -262,10 +264,11 @@ void Backend::read_on() {
 }
 
 const BackendSocket* Backend::socket_of(int client) const {
-    for (const Connection& connection : connections_) {
-        if (connection.socket && connection.socket->client == client) return connection.socket.get();
-    }
-    return nullptr;
+    // The last one is in use, where a handshake was asked again.
+    const auto found = std::find_if(connections_.rbegin(), connections_.rend(), [&](const Connection& connection) {
+        return connection.socket && connection.socket->client == client;
+    });
+    return found == connections_.rend() ? nullptr : found->socket.get();
 }
 
 }  // namespace weir::sim

@@ -80,7 +80,7 @@ class Backend {
     std::function<void(const std::string&)> fail_;
     std::deque<Connection> connections_;
     std::vector<HeardRequest> requests_;
-    std::set<int> handshakes_;
+    std::map<int, int> handshakes_;  // by client, how often
 };
 
 }  // namespace weir::sim

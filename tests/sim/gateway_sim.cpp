@@ -57,6 +57,7 @@ TEST(GatewaySimulation, HoldsItsPromisesWhateverPeersNetworkAndStoreDo) {
         EXPECT_GT(total.allowed, seeds);
         EXPECT_GT(total.denied, seeds);
         EXPECT_GT(total.failed, seeds / 20);
+        EXPECT_GT(total.requests, seeds);
     }
 }
 

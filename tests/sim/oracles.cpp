@@ -290,9 +290,11 @@ void Simulation::check_settled() {
     for (auto& client : clients_) client->send_rest();
     backend_.read_on();
     for (auto& client : clients_) client->read_on();
+    for (auto& client : http_clients_) client->read_on();
     network_.advance(std::chrono::seconds(200));
     for (auto& client : clients_) client->update();
     look();
+    for (const auto& client : http_clients_) check_http_client(*client, true);
     if (scenario_.idle_seconds < 300 || scenario_.ping_seconds > 0 || scenario_.close_after || drained_) return;
     for (const auto& each : clients_) {
         const WebsocketClient& client = *each;
@@ -328,6 +330,59 @@ void Simulation::check_settled() {
             fail(fmt::format("client {}: {} answers to {} denials when all has settled", client.id(), heard.answers,
                              denials));
         }
+    }
+}
+
+// Each answer is the answer to its request; what was denied or broken off before has reached nobody.
+void Simulation::check_http_client(const HttpClient& client, bool settled) {
+    std::string error;
+    const auto responses = client.responses(error);
+    if (!error.empty()) fail(fmt::format("client {}: {}", client.id(), error));
+    std::map<int, std::size_t> heard;
+    for (const HeardRequest& request : backend_.requests()) {
+        if (request.client != client.id()) continue;
+        const bool sent = request.number >= 0 && static_cast<std::size_t>(request.number) < client.requests().size();
+        if (!sent) {
+            fail(fmt::format("client {}: the backend has a request that nobody sent", client.id()));
+            continue;
+        }
+        const SentRequest& original = client.requests()[static_cast<std::size_t>(request.number)];
+        if (request.body != original.body || request.method != original.method) {
+            fail(fmt::format("client {}: request {} was changed", client.id(), request.number));
+        }
+        const bool again = original.body.empty() && original.method != "POST";
+        if (++heard[request.number] > 1 && !again) {
+            fail(fmt::format("client {}: request {} reached the backend twice", client.id(), request.number));
+        }
+    }
+    for (std::size_t i = 0; i < responses.size(); ++i) {
+        const HeardResponse& response = responses[i];
+        const bool reached = heard.contains(static_cast<int>(i));
+        if (i >= client.requests().size()) {
+            // A keep-alive that ran out in the middle of a head is answered too, and so is what the drain cuts off.
+            if (!response.mark.empty()) fail(fmt::format("client {}: an answer to no request", client.id()));
+            continue;
+        }
+        if (response.mark.empty()) {
+            if (response.status == 429 && reached)
+                fail(fmt::format("client {}: denied request {} reached the backend", client.id(), i));
+            if (response.status == 200) fail(fmt::format("client {}: a 200 of nobody", client.id()));
+            continue;
+        }
+        if (response.mark != fmt::format("{}.{}", client.id(), i)) {
+            fail(fmt::format("client {}: request {} got the answer to {}", client.id(), i, response.mark));
+        }
+        const std::string body =
+            client.requests()[i].method == "HEAD" ? "" : answer_body(client.id(), static_cast<int>(i));
+        if (response.whole ? response.body != body : !body.starts_with(response.body.substr(0, body.size()))) {
+            fail(fmt::format("client {}: the answer to request {} was changed", client.id(), i));
+        }
+    }
+    tally_.requests += settled ? 0 : responses.size();
+    const bool sound = scenario_.network_is_sound() && scenario_.peers_behave && !scenario_.second_backend && !drained_;
+    if (settled && sound && !client.peer().over() && responses.size() != client.requests().size()) {
+        fail(fmt::format("client {}: {} answers to {} requests when all has settled", client.id(), responses.size(),
+                         client.requests().size()));
     }
 }
 
@@ -378,6 +433,7 @@ void Simulation::check_end() {
         tally_.opened += client->open() ? 1 : 0;
         tally_.messages += client->items().size();
     }
+    for (const auto& client : http_clients_) check_http_client(*client, false);
     check_metrics();
     if (store_.pending() != 0) fail("the store still has questions");
     for (std::size_t i = 0; i < workers_.size(); ++i) {

@@ -55,22 +55,31 @@ void Simulation::start_workers() {
 }
 
 void Simulation::connect_clients() {
-    for (unsigned id = 0; id < scenario_.clients; ++id) {
+    for (unsigned i = 0; i < scenario_.clients; ++i) {
+        const int id = static_cast<int>(i);
         const net::Endpoint from{
-            .address = IpAddress::from_v4({203, 0, 113, static_cast<std::uint8_t>(1 + id % scenario_.users)}),
-            .port = static_cast<std::uint16_t>(kClientPorts + id),
+            .address = IpAddress::from_v4({203, 0, 113, static_cast<std::uint8_t>(1 + i % scenario_.users)}),
+            .port = static_cast<std::uint16_t>(kClientPorts + i),
             .unix_path = {}};
-        clients_.push_back(std::make_unique<WebsocketClient>(static_cast<int>(id), network_.connect(kFront, from),
-                                                             scenario_, random_));
-        clients_.back()->shake_hands();
+        const net::SimulatedPeer peer = network_.connect(kFront, from);
+        if (random_.one_in(4)) {
+            http_clients_.push_back(std::make_unique<HttpClient>(id, peer, scenario_, random_));
+        } else {
+            clients_.push_back(std::make_unique<WebsocketClient>(id, peer, scenario_, random_));
+            clients_.back()->shake_hands();
+        }
         if (random_.one_in(2)) network_.advance(std::chrono::milliseconds(random_.below(500)));
     }
 }
 
 void Simulation::step() {
-    WebsocketClient& client = *clients_[random_.below(clients_.size())];
-    client.update();
-    client.act();
+    const std::size_t turn = random_.below(clients_.size() + http_clients_.size());
+    if (turn < clients_.size()) {
+        clients_[turn]->update();
+        clients_[turn]->act();
+    } else {
+        http_clients_[turn - clients_.size()]->act();
+    }
     backend_.act();
     Nanos pause{static_cast<Nanos::rep>(random_.below(static_cast<std::uint64_t>(scenario_.pause_max.count())))};
     if (scenario_.jump_one_in != 0 && random_.one_in(scenario_.jump_one_in))
@@ -98,6 +107,7 @@ void Simulation::run() {
     }
     check_settled();
     for (auto& client : clients_) client->wind_up();
+    for (auto& client : http_clients_) client->wind_up();
     network_.advance(seconds(200 + scenario_.idle_seconds));
     for (auto& client : clients_) client->update();
     look();

@@ -9,6 +9,7 @@
 #include "backend.h"
 #include "config/load.h"
 #include "gateway/worker.h"
+#include "http_client.h"
 #include "observed_reactor.h"
 #include "scenario.h"
 #include "sim_store.h"
@@ -58,6 +59,7 @@ class Simulation {
     void check_client_itself(const WebsocketClient& client);
     void explain(const WebsocketClient& client);
     void check_refused(const WebsocketClient& client);
+    void check_http_client(const HttpClient& client, bool settled);
     struct Fate {
         std::vector<std::optional<bool>> passed;  // by item; empty: can't be told
     };
@@ -91,6 +93,7 @@ class Simulation {
     std::vector<ObservedReactor*> reactors_;
     Backend backend_;
     std::vector<std::unique_ptr<WebsocketClient>> clients_;
+    std::vector<std::unique_ptr<HttpClient>> http_clients_;
     std::uint64_t generation_ = 1;
     bool drained_ = false;
     Tally tally_;
