@@ -287,7 +287,8 @@ TEST(AdminServer, ServesAUnixSocket) {
     char directory[] = "/tmp/weir-admin-test-XXXXXX";
     ASSERT_NE(::mkdtemp(static_cast<char*>(directory)), nullptr);
     {
-        AdminServer server({.unix_path = std::string(directory) + "/admin.sock"}, control, clock, logger);
+        const net::Endpoint endpoint{.address = {}, .port = 0, .unix_path = std::string(directory) + "/admin.sock"};
+        AdminServer server(endpoint, control, clock, logger);
         ASSERT_TRUE(server.start().has_value());
         Client client(server.endpoint());
         ASSERT_TRUE(client.connected());

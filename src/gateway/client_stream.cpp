@@ -18,6 +18,12 @@ constexpr std::uint64_t kInflateFactorMax = 1032;
 // Held when the route sets no message_bytes_max.
 constexpr std::uint64_t kHeldMessageBytesMax = 1024 * 1024;
 
+// What can't be compressed grows by a few bytes a block (RFC 1951 3.2.4): a message at its bound may be a little longer
+// on the wire.
+constexpr std::uint64_t deflate_slack(std::uint64_t bytes) {
+    return bytes / 1024 + 64;
+}
+
 void grow(std::vector<std::uint8_t>& memory, std::size_t bytes) {
     if (memory.size() < bytes) memory.resize(bytes);
 }
@@ -151,7 +157,9 @@ void ClientStream::begin_frame(Walk& walk, std::size_t header_at, bool split) {
     if (!continuation) message_bytes_ = 0;
     // The length is the client's word: added with care, never reserved.
     const bool overflow = __builtin_add_overflow(message_bytes_, frame_.payload_bytes, &message_bytes_);
-    if (overflow || (rules_.message_bytes_max > 0 && message_bytes_ > rules_.message_bytes_max)) {
+    const bool compressed = continuation ? message_compressed_ : frame_.rsv1;
+    const std::uint64_t slack = compressed ? deflate_slack(rules_.message_bytes_max) : 0;
+    if (overflow || (rules_.message_bytes_max > 0 && message_bytes_ > rules_.message_bytes_max + slack)) {
         fail(walk, frame_at, kMessageTooBig, "message too big");
         return;
     }
@@ -385,7 +393,8 @@ std::uint64_t ClientStream::inspect_bytes() const {
 }
 
 std::uint64_t ClientStream::held_bytes_max() const {
-    return rules_.message_bytes_max > 0 ? rules_.message_bytes_max : kHeldMessageBytesMax;
+    const std::uint64_t most = rules_.message_bytes_max > 0 ? rules_.message_bytes_max : kHeldMessageBytesMax;
+    return most + deflate_slack(most);
 }
 
 std::size_t ClientStream::rule_of_opcode() const {

@@ -75,12 +75,23 @@ void Connection::take_bytes(net::Slice bytes) {
     }
 }
 
-// Bytes that came before their turn, in order; what a step does not take goes back into the stash by itself.
+// Bytes that came before their turn, in order; what a step does not take goes back into the stash by itself. A loop, as
+// the requests that lie in one block may each be answered at once, and would nest otherwise.
 void Connection::take_stash() {
-    std::vector<net::Slice> waiting = std::move(stash_);
-    stash_.clear();
-    for (net::Slice& bytes : waiting) take_bytes(std::move(bytes));
-    if (downstream_end_ && stash_.empty()) on_downstream_end();
+    if (taking_stash_) return;
+    taking_stash_ = true;
+    while (!stash_.empty() && takes_bytes()) {
+        net::Slice bytes = std::move(stash_.front());
+        stash_.erase(stash_.begin());
+        take_bytes(std::move(bytes));
+    }
+    taking_stash_ = false;
+    if (downstream_end_ && stash_.empty() && state_ != State::kClosed) on_downstream_end();
+}
+
+bool Connection::takes_bytes() const {
+    return state_ == State::kHead || state_ == State::kRelay ||
+           (state_ == State::kExchange && !exchange_->request_done);
 }
 
 void Connection::read_proxy_header(net::Slice bytes) {
@@ -364,6 +375,7 @@ void Connection::linger() {
         }
     }
     worker_.reactor().shutdown_send(downstream_);
+    unsent_last_ = worker_.reactor().unsent_bytes(downstream_) + 1;
     settle_receiving();
     arm(Timer::kClose, worker_.snapshot()->config->timeouts.close);
 }

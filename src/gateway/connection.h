@@ -81,6 +81,7 @@ class Connection final : public AdmissionWaiter, public RelayHost {
     void read_head(net::Slice bytes);
     void take_bytes(net::Slice bytes);
     void take_stash();
+    [[nodiscard]] bool takes_bytes() const;
     void handle_request();
     [[nodiscard]] identity::Peer peer() const;
 
@@ -135,7 +136,9 @@ class Connection final : public AdmissionWaiter, public RelayHost {
     bool receiving_downstream_ = true;
     bool receiving_upstream_ = true;
     bool downstream_end_ = false;
-    bool awaiting_ = false;  // a decision about its request
+    bool taking_stash_ = false;
+    std::size_t unsent_last_ = 0;  // when lingering was last looked at: less is progress
+    bool awaiting_ = false;        // a decision about its request
     std::string head_;
     std::vector<net::Slice> stash_;  // bytes that wait for their turn
     std::unique_ptr<Exchange> exchange_;

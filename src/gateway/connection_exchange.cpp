@@ -1,5 +1,6 @@
 // The exchange with the upstream: connect, send the request, relay the response, and use the connection again.
 #include <fmt/format.h>
+#include <utility>
 
 #include "gateway/connection.h"
 #include "gateway/head_writer.h"
@@ -363,9 +364,10 @@ void Connection::switch_to_websocket(const http::ResponseHead& response, net::Sl
     exchange_.reset();
     head_ = {};
     state_ = State::kRelay;
-    if (!receiving_downstream_) {
-        receiving_downstream_ = true;
-        worker_.reactor().resume_receiving(downstream_);
+    for (auto [receiving, socket] :
+         {std::pair(&receiving_downstream_, downstream_), std::pair(&receiving_upstream_, upstream_)}) {
+        if (!*receiving) worker_.reactor().resume_receiving(socket);
+        *receiving = true;
     }
     arm(Timer::kRelay, relay_->on_timer());
     // Bytes behind either head belong to the first frames.

@@ -154,7 +154,8 @@ std::string downstream_switching_head(const http::ResponseHead& response, std::s
     std::string out = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
     for (const http::Field& field : response.fields) {
         if (http::is_hop_by_hop(field.name) || equals_ignoring_case(field.name, "sec-websocket-extensions")) continue;
-        if (equals_ignoring_case(field.name, "content-length") || is_rate_limit_field(field.name)) continue;
+        if (equals_ignoring_case(field.name, "content-length")) continue;
+        if (!rate_limit_fields.empty() && is_rate_limit_field(field.name)) continue;
         append_field(out, field.name, field.value);
     }
     if (!extensions.empty()) append_field(out, "Sec-WebSocket-Extensions", extensions);

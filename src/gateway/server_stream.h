@@ -23,7 +23,7 @@ class ServerStream {
 
     [[nodiscard]] bool at_message_boundary() const { return !opaque_ && !in_message_ && at_frame_boundary(); }
     [[nodiscard]] bool at_frame_boundary() const { return !opaque_ && payload_left_ == 0 && header_have_ == 0; }
-    [[nodiscard]] bool close_seen() const { return close_seen_; }
+    [[nodiscard]] bool close_seen() const { return close_seen_ && payload_left_ == 0; }  // the whole frame
     [[nodiscard]] bool opaque() const { return opaque_; }
     [[nodiscard]] std::uint64_t messages() const { return messages_; }  // data messages that ended
 

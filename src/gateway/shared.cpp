@@ -5,10 +5,7 @@ namespace weir::gateway {
 bool ConnectionCounts::acquire(std::string_view key, std::uint64_t most) {
     const std::lock_guard lock(mutex_);
     std::uint64_t& count = counts_[std::string(key)];
-    if (most > 0 && count >= most) {
-        if (count == 0) counts_.erase(std::string(key));
-        return false;
-    }
+    if (most > 0 && count >= most) return false;
     ++count;
     return true;
 }

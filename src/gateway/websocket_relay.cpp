@@ -98,8 +98,9 @@ void WebsocketRelay::adopt_snapshot() {
 }
 
 void WebsocketRelay::on_downstream(net::Slice bytes) {
-    last_activity_ = last_client_ = now();
     if (own_closing_ || ended_) return;  // nothing may follow our Close but its echo, which nobody needs
+    last_client_ = now();
+    if (!upstream_end_) last_activity_ = last_client_;
     worker_.shard().add(route_->cells.bytes_in, static_cast<std::int64_t>(bytes.size()));
     if (snapshot_seen_ != worker_.generation() && stream_.between_messages()) adopt_snapshot();
     const std::uint64_t messages_before = stream_.messages_passed();
@@ -111,11 +112,12 @@ void WebsocketRelay::on_downstream(net::Slice bytes) {
 }
 
 void WebsocketRelay::forward(net::Slice bytes) {
-    if (upstream_end_) return;  // nobody is there to read it
+    if (upstream_end_ || upstream_shut_ || ended_) return;  // nobody is there to read it
     worker_.reactor().send(upstream_, std::move(bytes));
 }
 
 Verdict WebsocketRelay::on_message(std::size_t rule) {
+    if (own_closing_ || ended_) return Verdict::kDrop;
     if (plan_.exempt || rule == policy::MessageRules::kNoRule) return Verdict::kPass;
     if (rule == policy::MessageRules::kUnjudgeable) {
         rule = route_->strictest[caller_.tier];
@@ -171,6 +173,7 @@ void WebsocketRelay::answer(const AdmissionOutcome& outcome) {
     }
     // A client that does not read is not written to: answers must not become the load that they announce.
     if (downstream_full_ || answers_.size() >= kAnswersWaitingMax || server_.opaque()) return;
+    if (server_.close_seen() || downstream_shut_) return;  // nothing may follow a Close
     const policy::Verdict& verdict = policy::tightest(outcome.all());
     const std::string text = websocket.answer.empty() ? policy::rate_limited_text(verdict)
                                                       : policy::expand_answer(websocket.answer, verdict);
@@ -192,8 +195,8 @@ void WebsocketRelay::to_downstream(net::Slice bytes) {
 }
 
 void WebsocketRelay::on_upstream(net::Slice bytes) {
-    last_activity_ = now();
     if (ended_) return;
+    if (!own_closing_) last_activity_ = now();
     worker_.shard().add(route_->cells.bytes_out, static_cast<std::int64_t>(bytes.size()));
     if (own_closing_ && own_close_.empty()) return;  // our Close was sent: nothing may follow it
     const std::uint64_t messages_before = server_.messages();
@@ -244,7 +247,7 @@ void WebsocketRelay::close(std::uint16_t code, std::string_view reason) {
 // At a boundary, or when the backend will bring none any more.
 void WebsocketRelay::flush_own_close() {
     if (!own_closing_ || downstream_shut_) return;
-    if (!own_close_.empty() && server_.at_message_boundary())
+    if (!own_close_.empty() && server_.at_message_boundary() && !server_.close_seen())
         to_downstream(worker_.reactor().blocks().copy(own_close_));
     own_close_.clear();
     worker_.reactor().shutdown_send(downstream_);
