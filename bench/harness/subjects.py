@@ -134,7 +134,7 @@ routes:
 {messages}
     http: {{limit: READ_LIGHT}}
 timeouts: {{drain: 1s}}
-log: {{level: warn, format: text}}
+log: {{level: warning, format: text}}
 workers: 1
 reactor: {reactor}
 """

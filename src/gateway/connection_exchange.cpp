@@ -35,7 +35,8 @@ void Connection::connect_upstream() {
         exchange.tried |= std::uint64_t{1} << (ref->address & 63U);
         // A connection that has waited may be dead without our knowing. What can't be sent again goes only over one
         // that was used just now.
-        if (!exchange.retried) {
+        // A handshake must not reach a backend twice.
+        if (!exchange.retried && !exchange.websocket) {
             const Nanos idle_most = exchange.idempotent ? kPooledIdleMax : kPooledFresh;
             if (const net::SocketId idle = pool.take_idle(*ref, idle_most, worker_.reactor().now()); idle.valid()) {
                 upstream_ = idle;

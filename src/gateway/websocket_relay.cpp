@@ -182,10 +182,8 @@ void WebsocketRelay::answer(const AdmissionOutcome& outcome) {
 }
 
 void WebsocketRelay::send_answers() {
-    while (!answers_.empty()) {
-        to_downstream(std::move(answers_.front()));
-        answers_.pop_front();
-    }
+    for (net::Slice& waiting : answers_) to_downstream(std::move(waiting));
+    answers_.clear();
     if (!own_close_.empty()) flush_own_close();
 }
 

@@ -10,9 +10,9 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "gateway/admission.h"
 #include "gateway/client_stream.h"
@@ -108,7 +108,7 @@ class WebsocketRelay final : public ClientStreamSink, public AdmissionWaiter {
     CallerPlan plan_;
     ClientStream stream_;
     ServerStream server_;
-    std::deque<net::Slice> answers_;  // of Weir's own, waiting for a boundary
+    std::vector<net::Slice> answers_;  // of Weir's own, waiting for a boundary
     std::string own_close_;           // Close frame for the client, waiting for a boundary
     std::string too_often_;           // why: it was denied more often than `close_after` allows
     limit::BucketState notify_{};
