@@ -7,6 +7,7 @@
 #include <sstream>
 #include <string>
 #include <sys/resource.h>
+#include <utility>
 
 #include "admin/admin_server.h"
 #include "gateway/gateway.h"
@@ -163,10 +164,27 @@ class Server {
             count_reload(metrics_, metrics::label::kInvalid, reloads_invalid_);
             return;
         }
+        warn_of_restarts(*gateway_->config(), *loaded.config);
         gateway_->reload(loaded.config);
         count_reload(metrics_, metrics::label::kApplied, reloads_applied_);
         logger_->write(LogLevel::kInfo, "configuration reloaded",
                        {{"routes", static_cast<std::int64_t>(loaded.config->routes.size())}});
+    }
+
+    // What was chosen at the start and can't change while running.
+    void warn_of_restarts(const config::Config& before, const config::Config& after) {
+        const std::pair<std::string_view, bool> changes[] = {
+            {"listen", before.listen != after.listen},
+            {"admin", before.admin != after.admin},
+            {"workers", before.workers != after.workers},
+            {"reactor", before.reactor != after.reactor},
+            {"memory.max_buckets", before.buckets_max != after.buckets_max},
+            {"memory.snapshot", before.snapshot_path != after.snapshot_path},
+            {"log.format", before.log_format != after.log_format},
+        };
+        for (const auto& [key, changed] : changes) {
+            if (changed) logger_->write(LogLevel::kWarning, "this change needs a restart", {{"key", key}});
+        }
     }
 
     const ServeOptions& options_;

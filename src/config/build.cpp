@@ -379,7 +379,6 @@ class Builder {
                              .drain = timeouts.duration("drain")};
         const Section bounds = file_.section("bounds");
         config_->bounds = {.connections_max = bounds.integer("max_connections"),
-                           .pending_bytes_max = bounds.size("max_pending_bytes"),
                            .upstream_idle_max = bounds.integer("max_idle_upstream")};
         config_->workers = static_cast<unsigned>(file_.integer("workers"));
         config_->reactor = file_.choice<net::ReactorKind>("reactor");

@@ -75,7 +75,6 @@ struct Timeouts {
 
 struct Bounds {
     std::uint64_t connections_max = 100'000;  // downstream, in the process
-    std::uint64_t pending_bytes_max = 0;      // 0: by limits.h
     std::uint64_t upstream_idle_max = 64;     // pooled connections for each upstream address and worker
 };
 

@@ -71,7 +71,7 @@ disabled: false
 log: {level: debug, format: text, denial_interval: 1m}
 timeouts: {handshake: 1s, upstream_connect: 2s, upstream_response: 3s, body: 4s, keep_alive: 5s, idle: 6s, close: 7s,
            drain: 8s}
-bounds: {max_connections: 10, max_pending_bytes: 128KiB, max_idle_upstream: 1}
+bounds: {max_connections: 10, max_idle_upstream: 1}
 workers: 2
 reactor: epoll
 )";
@@ -144,7 +144,6 @@ TEST(Load, EveryKeyReachesItsPlace) {
         t.handshake, t.upstream_connect, t.upstream_response, t.body, t.keep_alive, t.idle, t.close, t.drain};
     for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i], Nanos(std::chrono::seconds(i + 1)));
     EXPECT_EQ(c.bounds.connections_max, 10U);
-    EXPECT_EQ(c.bounds.pending_bytes_max, 128U * 1024);
     EXPECT_EQ(c.bounds.upstream_idle_max, 1U);
     EXPECT_EQ(c.workers, 2U);
     EXPECT_EQ(c.reactor, net::ReactorKind::kEpoll);
@@ -212,7 +211,6 @@ TEST(Load, DefaultsOfTheTableAreThoseOfTheStruct) {
     EXPECT_EQ(c.timeouts.close, standard.timeouts.close);
     EXPECT_EQ(c.timeouts.drain, standard.timeouts.drain);
     EXPECT_EQ(c.bounds.connections_max, standard.bounds.connections_max);
-    EXPECT_EQ(c.bounds.pending_bytes_max, standard.bounds.pending_bytes_max);
     EXPECT_EQ(c.bounds.upstream_idle_max, standard.bounds.upstream_idle_max);
     EXPECT_EQ(c.workers, 0U);
     ASSERT_EQ(c.routes.size(), 1U);

@@ -68,8 +68,6 @@ Node scalar_schema(const Key& key) {
             return object({{"type", array({word("string"), word("number"), word("boolean"), word("null")})}});
         case Scalar::kIntegerOrAuto:
             return or_variable(object({{"anyOf", array({object({{"const", word("auto")}}), whole_number(key)})}}));
-        case Scalar::kSizeOrAuto:
-            return object({{"anyOf", array({object({{"const", word("auto")}}), reference("size")})}});
         case Scalar::kText:
             return object({{"type", array({word("string"), word("number"), word("boolean")})}});
         default:

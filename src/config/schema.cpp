@@ -243,8 +243,6 @@ constexpr auto kKeys = std::to_array<Key>({
     {.path = "bounds", .shape = kMap, .description = "How much Weir holds at most."},
     {.path = "bounds.max_connections", .scalar = kInteger, .standard = "100000", .bounds = "1..10000000",
      .description = "Connections of clients to this process; more are refused.", .example = "100000"},
-    {.path = "bounds.max_pending_bytes", .scalar = kSizeOrAuto, .standard = "auto", .bounds = "64KiB..1GiB",
-     .description = "What may wait for one slow reader before the other side is no longer read."},
     {.path = "bounds.max_idle_upstream", .scalar = kInteger, .standard = "64", .bounds = "0..100000",
      .description = "Idle connections that are kept for each backend address and worker."},
     {.path = "workers", .scalar = kIntegerOrAuto, .standard = "auto", .bounds = "1..1024", .change = kRestart,
@@ -379,8 +377,6 @@ std::string scalar_expectation(const Key& key) {
             return "text, a number, true, false or null";
         case kIntegerOrAuto:
             return within("auto, or a whole number");
-        case kSizeOrAuto:
-            return within("auto, or a size such as 64KiB");
     }
     return "nothing";
 }

@@ -55,7 +55,6 @@ enum class Scalar : std::uint8_t {
     kHeader,      // the name of a header field
     kJsonScalar,  // any JSON scalar
     kIntegerOrAuto,
-    kSizeOrAuto,
 };
 
 enum class Change : std::uint8_t { kReload, kRestart };

@@ -106,8 +106,6 @@ bool acceptable(const Key& key, const std::string& text, std::string& reason) {
             return parses_within(key, text, parse_duration);
         case Scalar::kSize:
             return parses_within(key, text, parse_size);
-        case Scalar::kSizeOrAuto:
-            return text == "auto" || parses_within(key, text, parse_size);
         case Scalar::kRate: {
             const auto rate = limit::parse_rate(text);
             return rate.has_value();

@@ -147,6 +147,7 @@ void Connection::handle_request() {
     disarm();
     exchange_ = std::make_unique<Exchange>();
     exchange_->snapshot = worker_.snapshot();
+    exchange_->cors_fields = cors_fields(exchange_->snapshot->config->cors_origins, request);
     exchange_->method = request.method;
     exchange_->http10 = request.version_minor == 0;
     exchange_->keep_alive = request.keep_alive && !worker_.draining();
@@ -333,8 +334,9 @@ void Connection::answer(unsigned status, std::string_view text) {
     std::string body(text);
     body.push_back('\n');
     const bool head_request = exchange_ != nullptr && exchange_->method == "HEAD";
+    const std::string extra = exchange_ != nullptr ? exchange_->cors_fields : std::string();
     send_answer(
-        {.status = status, .body = body, .extra_fields = {}, .keep_alive = false, .head_request = head_request});
+        {.status = status, .body = body, .extra_fields = extra, .keep_alive = false, .head_request = head_request});
 }
 
 void Connection::answer_error(const Error& error) {

@@ -37,19 +37,6 @@ bool is_blocked(const config::Config& config, const policy::Caller& caller, std:
                config.block_subjects.end();
 }
 
-// CORS lines that let a page of a configured origin read an answer of Weir's own.
-std::string cors_fields(const config::Config& config, const http::RequestHead& request) {
-    const std::string_view origin = request.field("origin");
-    if (origin.empty()) return {};
-    const auto& allowed = config.cors_origins;
-    if (std::find(allowed.begin(), allowed.end(), origin) == allowed.end()) return {};
-    std::string fields = "Access-Control-Allow-Origin: ";
-    fields.append(origin).append(
-        "\r\nAccess-Control-Allow-Credentials: true\r\nAccess-Control-Expose-Headers: RateLimit, RateLimit-Policy, "
-        "Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset\r\nVary: Origin\r\n");
-    return fields;
-}
-
 }  // namespace
 
 void Connection::identify_and_admit(const http::RequestHead& request) {
@@ -59,7 +46,6 @@ void Connection::identify_and_admit(const http::RequestHead& request) {
     exchange.who = exchange.snapshot->identifier.identify(request, peer(), worker_.reactor().wall_now());
     exchange.connection_id = worker_.shared().next_connection_id.fetch_add(1, std::memory_order_relaxed);
     exchange.websocket = ws::wants_websocket(request);
-    exchange.cors_fields = cors_fields(config, request);
     exchange.idempotent = is_idempotent(request.method) && request.framing == http::BodyFraming::kNone;
     const policy::Caller& caller = exchange.who.caller;
     const std::string subject = policy::subject_of(caller, {}, exchange.connection_id, config.subject);

@@ -163,6 +163,20 @@ std::string downstream_switching_head(const http::ResponseHead& response, std::s
     return out;
 }
 
+std::string cors_fields(const std::vector<std::string>& origins, const http::RequestHead& request) {
+    const std::string_view origin = request.field("origin");
+    if (origin.empty()) return {};
+    const bool named = std::find(origins.begin(), origins.end(), origin) != origins.end();
+    if (!named && std::find(origins.begin(), origins.end(), "*") == origins.end()) return {};
+    std::string fields = "Access-Control-Allow-Origin: ";
+    fields.append(named ? origin : "*").append("\r\n");
+    if (named) fields.append("Access-Control-Allow-Credentials: true\r\n");
+    fields.append(
+        "Access-Control-Expose-Headers: RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, "
+        "X-RateLimit-Remaining, X-RateLimit-Reset\r\nVary: Origin\r\n");
+    return fields;
+}
+
 std::string_view reason_phrase(unsigned status) {
     struct Row {
         unsigned status;

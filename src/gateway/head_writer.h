@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "identity/identity.h"
 #include "protocol/http/head.h"
@@ -44,6 +45,11 @@ struct ResponseFacts {
 // The 101 that goes to the client, with the extensions as negotiated.
 [[nodiscard]] std::string downstream_switching_head(const protocol::http::ResponseHead& response,
                                                     std::string_view extensions, std::string_view rate_limit_fields);
+
+// CORS lines that let a page of one of `origins` read an answer of Weir's own; empty for another origin or none. "*" is
+// any page, without its credentials (Fetch 3.2.5).
+[[nodiscard]] std::string cors_fields(const std::vector<std::string>& origins,
+                                      const protocol::http::RequestHead& request);
 
 struct OwnAnswer {
     unsigned status = 500;

@@ -212,5 +212,20 @@ TEST(OwnAnswer, HasAPhraseForEveryErrorsStatus) {
     }
 }
 
+TEST(CorsFields, LetPagesOfConfiguredOriginsReadOurAnswers) {
+    http::RequestHead request;
+    request.fields = {{"Origin", "https://app.example"}};
+    EXPECT_TRUE(cors_fields({}, request).empty());
+    EXPECT_TRUE(cors_fields({"https://other.example"}, request).empty());
+    const std::string named = cors_fields({"https://app.example"}, request);
+    EXPECT_TRUE(named.starts_with(
+        "Access-Control-Allow-Origin: https://app.example\r\nAccess-Control-Allow-Credentials: true\r\n"));
+    const std::string any = cors_fields({"*"}, request);
+    EXPECT_TRUE(any.starts_with("Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: "));
+    EXPECT_EQ(any.find("Credentials"), std::string::npos);
+    request.fields.clear();
+    EXPECT_TRUE(cors_fields({"*"}, request).empty());
+}
+
 }  // namespace
 }  // namespace weir::gateway

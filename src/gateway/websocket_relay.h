@@ -109,8 +109,8 @@ class WebsocketRelay final : public ClientStreamSink, public AdmissionWaiter {
     ClientStream stream_;
     ServerStream server_;
     std::vector<net::Slice> answers_;  // of Weir's own, waiting for a boundary
-    std::string own_close_;           // Close frame for the client, waiting for a boundary
-    std::string too_often_;           // why: it was denied more often than `close_after` allows
+    std::string own_close_;            // Close frame for the client, waiting for a boundary
+    std::string too_often_;            // why: it was denied more often than `close_after` allows
     limit::BucketState notify_{};
     limit::BucketState close_after_{};
     limit::BucketRule notify_rule_{};

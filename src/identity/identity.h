@@ -1,4 +1,4 @@
-// From a request to its caller: address, user, tier (product.md, section 5). Pure: given head, peer and time.
+// From a request to its caller: address, user, tier. Pure: given head, peer and time.
 //
 // Address: the TCP peer, unless it is a trusted proxy; then the right-most entry that is not itself trusted. Token:
 // tried in the configured order. Trusted header: only from a trusted proxy; from anyone else it must not reach the

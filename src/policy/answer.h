@@ -1,4 +1,4 @@
-// What a limited caller reads: product.md's texts, made from a decision. Pure; every function appends to `out` or
+// What a limited caller reads: the texts, made from a decision. Pure; every function appends to `out` or
 // returns.
 //
 // Sources: draft-ietf-httpapi-ratelimit-headers-10 (RateLimit, RateLimit-Policy), RFC 9457 (problem details),

@@ -1,7 +1,9 @@
-"""What a client must not send, and what must not hurt the others when it does (product.md, sections 7 and 8)."""
+"""What a client must not send, and what must not hurt the others when it does."""
 
 import os
+import resource
 import select
+import socket
 import struct
 
 import pytest
@@ -273,6 +275,28 @@ def test_two_thousand_idle_connections_are_held_and_served(weir, ws_backend):
     for client in clients:
         client.close()
     wait_until(lambda: gateway.metric("weir_connections", route="chat") == 0, "the gauge falls to 0", 20)
+
+
+def test_ten_thousand_connections_that_say_nothing_cost_the_others_nothing(weir, http_backend):
+    # As many as this machine lets one process have, where that is less.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    count = min(10_000, hard - 1000)
+    gateway = weir(http_backend, [passing()], timeouts={"handshake": "1m"}, workers=2)
+    before = gateway.resident_bytes()
+    held = []
+    try:
+        for _ in range(count):
+            held.append(socket.create_connection(("127.0.0.1", gateway.port)))
+            held[-1].send(b"GET / HT")
+        assert http(gateway.port, "/").status == 200
+        grown = gateway.resident_bytes() - before
+        assert grown < count * 4096, f"{grown} bytes for {count} idle connections"
+    finally:
+        for connection in held:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert http(gateway.port, "/").status == 200
 
 
 def test_connections_beyond_the_bound_are_refused_clearly(weir, http_backend):

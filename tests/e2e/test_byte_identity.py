@@ -1,4 +1,4 @@
-"""What passes, passes byte for byte, in both directions and however the bytes are cut (product.md, section 7)."""
+"""What passes, passes byte for byte, in both directions and however the bytes are cut."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""permessage-deflate goes on working when messages are dropped in the middle (product.md, section 7; RFC 7692)."""
+"""permessage-deflate goes on working when messages are dropped in the middle (RFC 7692)."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""How often, and how many at once: limits on opening a WebSocket (product.md, sections 4 and 6)."""
+"""How often, and how many at once: limits on opening a WebSocket."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Plain HTTP through the gateway: bodies, connections, fields, and what must not pass (product.md, 6 and 8)."""
+"""Plain HTTP through the gateway: bodies, connections, fields, and what must not pass."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Who is calling: tokens, proxies, trusted headers (product.md, section 5)."""
+"""Who is calling: tokens, proxies, trusted headers."""
 
 import json
 import socket

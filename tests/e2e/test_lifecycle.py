@@ -1,4 +1,4 @@
-"""Start, reload, drain, restart (product.md, sections 3, 7 and 8)."""
+"""Start, reload, drain, restart."""
 
 import json
 import signal

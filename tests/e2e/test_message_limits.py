@@ -1,4 +1,4 @@
-"""How often a message may be sent inside a WebSocket (product.md, sections 4, 6 and 7)."""
+"""How often a message may be sent inside a WebSocket."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Logs and metrics: what they say, and what they never say (product.md, section 8; config.md, Metrics)."""
+"""Logs and metrics: what they say, and what they never say."""
 
 import json
 
