@@ -292,17 +292,17 @@ int run_explain(const ExplainOptions& options, std::ostream& out, std::ostream& 
     if (loaded.config == nullptr) return kWrongUsage;
     const auto caller = make_caller(options, *loaded.config, err);
     if (!caller) return kWrongUsage;
-    const auto path = policy::normalised_path(options.path);
-    if (!path) {
+    if (!policy::normalised_path(options.path)) {
         err << "--path: '" << options.path << "' is no path, expected such as /ws/chat/\n";
         return kWrongUsage;
     }
-    const config::Route* route = loaded.config->find_route(*path);
-    if (route == nullptr) {
-        err << "no route matches " << *path << ": it is answered 404\n";
+    const auto route = loaded.config->route_of_target(options.path);
+    if (!route) {
+        const ErrorRow& row = error_row(route.error().code);
+        err << options.path << ": " << route.error().detail << ": it is answered " << row.http_status << "\n";
         return kFailed;
     }
-    const Explanation explanation = Explainer(*loaded.config, options, *caller).explain(*route);
+    const Explanation explanation = Explainer(*loaded.config, options, *caller).explain(**route);
     if (options.json) {
         print_json(explanation, out);
     } else {

@@ -103,18 +103,16 @@ class Server {
         announce(config, admin.get());
         watch();
         gateway_->wait();
-        logger_->write(LogLevel::kInfo, "ended", {});
         if (admin != nullptr) admin->stop();
         gateway_.reset();
+        logger_->write(LogLevel::kInfo, "ended", {});
         logger_->flush();
         return kDone;
     }
 
   private:
     int failed(std::string_view what, const Error& error) {
-        err_ << "weir: " << what << ": " << error_row(error.code).label;
-        if (!error.detail.empty()) err_ << ": " << error.detail;
-        err_ << '\n';
+        err_ << "weir: " << what << ": " << (error.detail.empty() ? error_row(error.code).label : error.detail) << '\n';
         return kFailed;
     }
 

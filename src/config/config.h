@@ -111,6 +111,9 @@ struct Config {
 
     // The first route that matches the normalised path; null when none does.
     [[nodiscard]] const Route* find_route(std::string_view normalised_path) const;
+    // The route of a request target. kNotFound when none matches; kMalformed when its path can't be matched, or when an
+    // upstream that decodes "%2F" before it routes would read a path of another route ("/ws%2Fchat/").
+    [[nodiscard]] Result<const Route*> route_of_target(std::string_view target) const;
 };
 
 }  // namespace weir::config

@@ -155,26 +155,12 @@ void Connection::handle_request() {
     exchange_->request_body =
         http::BodyReader(request.framing, request.content_length, {.refuse_chunk_extensions = true});
     exchange_->request_done = exchange_->request_body.done();
-    const auto path = policy::normalised_path(request.target);
-    if (!path) {
-        answer(400, "the request target is not a path that can be matched");
+    const auto route = exchange_->snapshot->route_of_target(request.target);
+    if (!route) {
+        answer_error(route.error());
         return;
     }
-    const RouteRuntime* route = exchange_->snapshot->find_route(*path);
-    // "%2F" is no separator here, and one to an upstream that decodes before it routes: a path that would take another
-    // route then can't be matched with certainty.
-    if (policy::has_disputed_separator(request.target)) {
-        const auto decoded = policy::normalised_path(policy::with_decoded_separators(*path));
-        if (!decoded || exchange_->snapshot->find_route(*decoded) != route) {
-            answer(400, "the request target can be read in two ways");
-            return;
-        }
-    }
-    if (route == nullptr) {
-        answer(404, "no route matches this path");
-        return;
-    }
-    exchange_->route = route;
+    exchange_->route = *route;
     identify_and_admit(request);
 }
 

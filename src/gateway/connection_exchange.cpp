@@ -24,7 +24,6 @@ void Connection::connect_upstream() {
     Exchange& exchange = *exchange_;
     UpstreamPool& pool = worker_.pool();
     const config::Timeouts& timeouts = exchange.snapshot->config->timeouts;
-    Error last = upstream_error(ErrorCode::kUnreachable, "no upstream address answers");
     if (exchange.snapshot->generation != worker_.generation()) {
         // A reload between admission and here: the pool has other upstreams now.
         answer(503, "the configuration changed, try again");
@@ -47,6 +46,7 @@ void Connection::connect_upstream() {
             }
         }
         exchange.pooled = false;
+        Error last;
         if (const auto endpoint = pool.endpoint_of(*ref)) {
             const auto socket = worker_.reactor().connect(*endpoint);
             if (socket) {
@@ -58,10 +58,13 @@ void Connection::connect_upstream() {
                 return;
             }
             last = socket.error();
+        } else {
+            last = upstream_error(ErrorCode::kUnreachable, "its name has no address");
         }
+        count_upstream_error(last.code);
+        log_upstream(last);
         pool.failed(*ref, worker_.reactor().now());
     }
-    count_upstream_error(last.code);
     count_connection(&RouteCells::upstream_error);
     const bool timed_out = exchange.last_error == ErrorCode::kTimeout;
     answer(timed_out ? 504 : 502, timed_out ? "the upstream did not answer in time" : "the upstream can't be reached");

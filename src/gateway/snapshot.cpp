@@ -99,9 +99,10 @@ Snapshot::Snapshot(std::shared_ptr<const config::Config> configuration, const Ha
     }
 }
 
-const RouteRuntime* Snapshot::find_route(std::string_view normalised_path) const {
-    const config::Route* route = config->find_route(normalised_path);
-    return route == nullptr ? nullptr : &routes[static_cast<std::size_t>(route - config->routes.data())];
+Result<const RouteRuntime*> Snapshot::route_of_target(std::string_view target) const {
+    const auto route = config->route_of_target(target);
+    if (!route) return route.error();
+    return &routes[static_cast<std::size_t>(*route - config->routes.data())];
 }
 
 const RouteRuntime* Snapshot::route_named(std::string_view name) const {

@@ -45,7 +45,7 @@ struct Snapshot {
     Snapshot(const Snapshot&) = delete;
     Snapshot& operator=(const Snapshot&) = delete;
 
-    [[nodiscard]] const RouteRuntime* find_route(std::string_view normalised_path) const;
+    [[nodiscard]] Result<const RouteRuntime*> route_of_target(std::string_view target) const;
     [[nodiscard]] const RouteRuntime* route_named(std::string_view name) const;
 
     std::shared_ptr<const config::Config> config;
