@@ -63,7 +63,7 @@ lint: tests ## check's reading of the source, and clang-tidy over what has chang
 	tools/lint
 
 fmt: ## settles the layout of the C++ sources
-	find src include tests fuzz bench -name node_modules -prune -o \( -name '*.h' -o -name '*.cpp' -o -name '*.hpp' \) -print | xargs clang-format -i
+	find src tests fuzz bench -name node_modules -prune -o \( -name '*.h' -o -name '*.cpp' -o -name '*.hpp' \) -print | xargs clang-format -i
 
 sim: tests ## the gateway in simulation: make sim SEED=n
 	WEIR_SIM_SEED=$(SEED) $(CTEST) --test-dir build -L sim --verbose

@@ -5,7 +5,7 @@ enable_testing()
 # Exceptions are off but where a library throws at us (config, cli) and in tests.
 function(weir_target name)
   cmake_parse_arguments(arg "EXCEPTIONS" "" "" ${ARGN})
-  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
   target_compile_options(${name} PRIVATE -Wall -Wextra -Wpedantic -Werror)
   if(NOT arg_EXCEPTIONS)
     target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions>)

@@ -15,6 +15,8 @@
 namespace weir::cli {
 namespace {
 
+// Of the snapshot: what a crash may cost.
+constexpr std::chrono::seconds kSaveInterval{30};
 constexpr timespec kSignalWait{.tv_sec = 0, .tv_nsec = 100'000'000};
 
 // Signals are taken one after the other by the main thread; the others never see them.
@@ -134,8 +136,13 @@ class Server {
 
     // Until the gateway has drained.
     void watch() {
+        MonoTime saved = clock_.now();
         while (!gateway_->finished()) {
             const int signal = signals_.next();
+            if (clock_.now() - saved >= kSaveInterval) {
+                gateway_->save_buckets();
+                saved = clock_.now();
+            }
             if (signal == SIGHUP) reload();
             if (signal != SIGTERM && signal != SIGINT) continue;
             if (gateway_->draining()) {

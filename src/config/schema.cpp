@@ -189,7 +189,7 @@ constexpr auto kKeys = std::to_array<Key>({
     {.path = "key_prefix", .scalar = kName, .standard = "rl", .description = "What the names of all buckets begin with.",
      .variable = "RATELIMIT_KEY_PREFIX"},
     {.path = "memory", .shape = kMap, .description = "The in-process store."},
-    {.path = "memory.max_buckets", .scalar = kInteger, .standard = "1000000", .bounds = "1024..1000000000", .change = kRestart,
+    {.path = "memory.max_buckets", .scalar = kInteger, .standard = "1000000", .bounds = "64..1000000000", .change = kRestart,
      .description = "How many buckets there is room for; beyond, what is nearly full is forgotten before what is nearly used up."},
     {.path = "memory.snapshot", .scalar = kFile, .change = kRestart,
      .description = "A file that counters are written to on exit and read from at start; absent: a restart forgets.",

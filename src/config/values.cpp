@@ -280,7 +280,10 @@ std::string check_scalar(const Key& key, const Node& node) {
     if (node.broken) return {};
     const bool bare = key.scalar == Scalar::kBoolean || key.scalar == Scalar::kInteger ||
                       key.scalar == Scalar::kNumber || key.scalar == Scalar::kIntegerOrAuto;
-    if (bare && !node.plain && !node.substituted) return complaint("the text " + in_quotes(node.text));
+    // Quotes make a text of a number; "auto" is one.
+    const bool text_is_meant = key.scalar == Scalar::kIntegerOrAuto && node.text == "auto";
+    if (bare && !text_is_meant && !node.plain && !node.substituted)
+        return complaint("the text " + in_quotes(node.text));
     std::string reason;
     if (acceptable(key, node.text, reason)) return {};
     const std::string text = complaint(found(node));

@@ -9,6 +9,10 @@ namespace {
 // A decision takes some tens of nanoseconds, reading the clock twice as many again: one in so many is timed.
 constexpr std::uint32_t kTimedDecisionEvery = 64;
 
+bool all_allow(std::span<const limit::Decision> decisions) {
+    return std::all_of(decisions.begin(), decisions.end(), [](const auto& decision) { return decision.allowed; });
+}
+
 }  // namespace
 
 // A decision that the store answers later: what it writes to must stay where it is.
@@ -27,7 +31,6 @@ Admission::Admission(Shared& shared, metrics::Shard& shard, const net::Reactor& 
       shard_(shard),
       reactor_(reactor),
       decision_seconds_(shared.metrics.cell(metrics::Family::kDecisionSeconds, {})),
-      denials_({.hash_key = shared.hash_key}),
       spare_(std::make_unique<Pending>(*this)) {}
 
 Admission::~Admission() = default;
@@ -90,7 +93,14 @@ const AdmissionOutcome* Admission::decide(const EventContext& context, const Rul
             const std::chrono::duration<double> took = std::chrono::steady_clock::now() - before;
             shard_.observe(decision_seconds_, took.count());
         }
-        finish(context, rule, decisions, *answer, now);
+        const bool plain = answer->has_value() && !context.needs_verdicts && all_allow(decisions);
+        if (plain) {
+            for (std::size_t i = 0; i < rule.enforced; ++i) {
+                count(context, plan.limits[rule.begin + i], &LimitCells::ByTier::allowed);
+            }
+        } else {
+            finish(context, rule, decisions, *answer, now);
+        }
     }
     if (rule.shadow > 0 && outcome_.passes) take_shadow(context, rule, now);
     return &outcome_;
@@ -100,7 +110,7 @@ void Admission::finish(const EventContext& context, const RulePlan& rule, std::s
                        const Result<void>& answer, MonoTime now) {
     const CallerPlan& plan = *context.plan;
     const config::Config& config = *context.snapshot->config;
-    std::array<limit::Decision, kBucketsPerEventMax> local{};
+    std::array<limit::Decision, kBucketsPerEventMax> local;
     bool by_policy = !answer.has_value();
     bool admitted = true;
     if (by_policy && config.on_store_error == config::OnStoreError::kLocal && shared_.local != nullptr) {
@@ -192,8 +202,28 @@ void Admission::log_denial(const EventContext& context, const policy::Verdict& v
                              .route = context.route->route->name,
                              .rate = rate,
                              .address = address};
-    const auto answer = denials_.on_denied(denial, now);
+    log::DenialLog::Answer answer;
+    {
+        const std::lock_guard lock(shared_.denials_mutex);
+        answer = shared_.denials.on_denied(denial, now);
+    }
     if (answer.log_now) write_denial(denial, answer.left_out, shadow ? "limit exceeded (shadow)" : "limit exceeded");
+}
+
+void Admission::log_refusal(std::string_view what, std::string_view subject, std::string_view route,
+                            std::string_view address, MonoTime now) {
+    const log::Denial denial{.subject = subject, .limit = what, .route = route, .rate = {}, .address = address};
+    log::DenialLog::Answer answer;
+    {
+        const std::lock_guard lock(shared_.denials_mutex);
+        answer = shared_.denials.on_denied(denial, now);
+    }
+    if (!answer.log_now) return;
+    shared_.log.write(LogLevel::kInfo, what,
+                      {{"subject", subject},
+                       {"route", route},
+                       {"address", address},
+                       {"left_out", static_cast<std::int64_t>(answer.left_out)}});
 }
 
 void Admission::write_denial(const log::Denial& denial, std::uint64_t left_out, std::string_view message) {
@@ -207,13 +237,14 @@ void Admission::write_denial(const log::Denial& denial, std::uint64_t left_out, 
 }
 
 void Admission::tick(MonoTime now, bool everything) {
-    denials_.collect(
+    const std::lock_guard lock(shared_.denials_mutex);
+    shared_.denials.collect(
         now,
         [&](const log::Denial& denial, std::uint64_t left_out) {
             write_denial(denial, left_out, "limit exceeded, left out");
         },
         everything);
-    if (const std::uint64_t lost = denials_.take_unattributed(); lost > 0) {
+    if (const std::uint64_t lost = shared_.denials.take_unattributed(); lost > 0) {
         shared_.log.write(LogLevel::kInfo, "limit exceeded, left out",
                           {{"subject", "_other"}, {"left_out", static_cast<std::int64_t>(lost)}});
     }

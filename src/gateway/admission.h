@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "gateway/shared.h"
-#include "log/denial_log.h"
 #include "policy/answer.h"
 #include "policy/event.h"
 
@@ -61,6 +60,8 @@ struct EventContext {
     const RouteRuntime* route = nullptr;
     const CallerPlan* plan = nullptr;
     const IpAddress* address = nullptr;
+    // An admitted event's verdicts are told too (for the rate-limit fields); those of a denied one always are.
+    bool needs_verdicts = true;
     // Told when the answer comes later. All that is pointed to here must live until then.
     AdmissionWaiter* waiter = nullptr;
 };
@@ -79,7 +80,9 @@ class Admission {
 
     // Now and then: writes what the denial log left out; with `everything` also what is not due yet.
     void tick(MonoTime now, bool everything = false);
-    void set_log_interval(Nanos interval) { denials_.set_interval(interval); }
+    // A refusal that no limit made ("blocked"): logged as denials are, under `what` in place of a limit.
+    void log_refusal(std::string_view what, std::string_view subject, std::string_view route, std::string_view address,
+                     MonoTime now);
     [[nodiscard]] std::size_t pending() const { return waiting_.size(); }
 
   private:
@@ -96,7 +99,6 @@ class Admission {
     metrics::Shard& shard_;
     const net::Reactor& reactor_;
     metrics::Cell decision_seconds_;
-    log::DenialLog denials_;
     std::unique_ptr<Pending> spare_;
     std::vector<std::unique_ptr<Pending>> waiting_;
     AdmissionOutcome outcome_;

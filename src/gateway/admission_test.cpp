@@ -139,8 +139,9 @@ class AdmissionTest : public testing::Test {
         return admission_->plan(*snapshot_, caller_, 7, std::span(&rule, 1));
     }
     const AdmissionOutcome* decide(const CallerPlan& plan) {
-        return admission_->decide({snapshot_.get(), &snapshot_->routes.front(), &plan, &caller_.address, &waiter_},
-                                  plan.rules.front(), now_);
+        return admission_->decide(
+            {snapshot_.get(), &snapshot_->routes.front(), &plan, &caller_.address, true, &waiter_}, plan.rules.front(),
+            now_);
     }
     std::int64_t counted(std::string_view limit, std::string_view outcome) {
         return registry_.value(registry_.cell(metrics::Family::kDecisions, {"chat", limit, "authenticated", outcome}));

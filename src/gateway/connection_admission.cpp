@@ -83,16 +83,20 @@ void Connection::identify_and_admit(const http::RequestHead& request) {
     exchange.plan = worker_.admission().plan(*exchange.snapshot, caller, exchange.connection_id, std::span(&limits, 1));
     if (limited_as_websocket && route.websocket->connections_max_per_subject > 0 && !exchange.plan.exempt) {
         const std::string key = route.name + '\0' + subject;
-        if (!worker_.shared().counts.acquire(key, route.websocket->connections_max_per_subject)) {
+        if (worker_.shared().counts.acquire(key, route.websocket->connections_max_per_subject)) {
+            count_key_ = key;
+        } else {
             log_refusal("too many connections of this subject", subject);
-            count_connection(&RouteCells::refused);
-            deny_connection("Too many connections: " + std::to_string(route.websocket->connections_max_per_subject));
-            return;
+            if (!config.shadow) {
+                count_connection(&RouteCells::refused);
+                deny_connection("Too many connections: " +
+                                std::to_string(route.websocket->connections_max_per_subject));
+                return;
+            }
         }
-        count_key_ = key;
     }
     state_ = State::kAdmitting;
-    const EventContext context{exchange.snapshot.get(), exchange.route, &exchange.plan, &caller.address, this};
+    const EventContext context{exchange.snapshot.get(), exchange.route, &exchange.plan, &caller.address, true, this};
     const AdmissionOutcome* outcome =
         worker_.admission().decide(context, exchange.plan.rules.front(), worker_.reactor().now());
     if (outcome == nullptr) {
@@ -165,7 +169,9 @@ void Connection::reject_token(std::string_view subject) {
 
 void Connection::deny_connection(const std::string& reason) {
     if (exchange_->route->route->websocket->on_connect_limit == config::OnLimit::kHttp429) {
-        send_answer({.status = 429, .body = reason + "\n", .extra_fields = "Retry-After: 1\r\n", .keep_alive = true});
+        const std::string body = reason + "\n";
+        const std::string fields = "Retry-After: 1\r\n" + exchange_->cors_fields;
+        send_answer({.status = 429, .body = body, .extra_fields = fields, .keep_alive = true});
     } else {
         deny_websocket(kCloseRateLimited, reason);
     }
@@ -198,11 +204,8 @@ void Connection::proceed(const http::RequestHead& request) {
 
 void Connection::log_refusal(std::string_view what, std::string_view subject) {
     const policy::Caller& caller = exchange_->who.caller;
-    worker_.shared().log.write(
-        LogLevel::kInfo, what,
-        {{"subject", subject},
-         {"route", std::string_view(exchange_->route->route->name)},
-         {"address", caller.address_known ? std::string_view(caller.address.to_string()) : "unix"}});
+    const std::string address = caller.address_known ? caller.address.to_string() : "unix";
+    worker_.admission().log_refusal(what, subject, exchange_->route->route->name, address, worker_.reactor().now());
 }
 
 void Connection::count_connection(metrics::Cell RouteCells::*outcome) {

@@ -179,12 +179,11 @@ void Gateway::restore_buckets(const config::Config& config) {
 }
 
 void Gateway::save_buckets() {
-    if (snapshot_path_.empty() || saved_) return;
-    saved_ = true;
+    if (snapshot_path_.empty()) return;
     const std::string bytes =
         limit::serialize_snapshot(*table_, hash_key_, dependencies_.clock.now(), dependencies_.clock.wall_now());
     const bool written = write_whole(snapshot_path_, bytes);
-    dependencies_.log.write(written ? LogLevel::kInfo : LogLevel::kError,
+    dependencies_.log.write(written ? LogLevel::kDebug : LogLevel::kError,
                             written ? "buckets saved" : "the snapshot of buckets can't be written",
                             {{"file", snapshot_path_}, {"buckets", static_cast<std::int64_t>(table_->size())}});
 }

@@ -41,6 +41,8 @@ class Gateway {
     [[nodiscard]] bool finished() const;
     // Waits until all workers have ended, then saves the snapshot.
     void wait();
+    // Saves the snapshot now, if one is configured: called now and then, so that a crash costs little.
+    void save_buckets();
 
     [[nodiscard]] const std::vector<net::Endpoint>& endpoints() const { return endpoints_; }
     [[nodiscard]] std::string_view reactor_name() const { return reactor_name_; }
@@ -54,7 +56,6 @@ class Gateway {
     Result<void> open(const config::Config& config);
     void report_unusable(const net::Endpoint& endpoint, const Error& why);
     void restore_buckets(const config::Config& config);
-    void save_buckets();
 
     Dependencies dependencies_;
     HashKey hash_key_;
@@ -68,7 +69,6 @@ class Gateway {
     std::string snapshot_path_;
     std::atomic<bool> draining_{false};
     std::uint64_t generation_ = 1;
-    bool saved_ = false;
 };
 
 }  // namespace weir::gateway

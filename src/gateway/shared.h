@@ -16,6 +16,7 @@
 #include "gateway/snapshot.h"
 #include "limit/store.h"
 #include "limit/table.h"
+#include "log/denial_log.h"
 #include "log/logger.h"
 #include "metrics/registry.h"
 
@@ -42,6 +43,9 @@ struct Shared {
     HashKey hash_key;
 
     ConnectionCounts counts;
+    // One line for a subject and limit in an interval, whichever worker denies. Asked on the way of a denial only.
+    std::mutex denials_mutex;
+    log::DenialLog denials;
     std::atomic<std::uint64_t> next_connection_id{1};
     std::atomic<std::uint64_t> connections{0};  // downstream, open
 
@@ -56,7 +60,12 @@ struct Shared {
 
     Shared(limit::Store& bucket_store, limit::BucketTable* fallback, metrics::Registry& registry, log::Logger& logger,
            const HashKey& key)
-        : store(bucket_store), local(fallback), metrics(registry), log(logger), hash_key(key) {}
+        : store(bucket_store),
+          local(fallback),
+          metrics(registry),
+          log(logger),
+          hash_key(key),
+          denials({.hash_key = key}) {}
 
   private:
     mutable std::mutex mutex_;

@@ -126,7 +126,7 @@ Verdict WebsocketRelay::on_message(std::size_t rule) {
     const RulePlan& buckets = plan_.rules[rule];
     if (buckets.enforced + buckets.shadow == 0) return Verdict::kPass;
     if (!too_often_.empty()) return Verdict::kDrop;  // our Close follows
-    const EventContext context{snapshot_.get(), route_, &plan_, &caller_.address, this};
+    const EventContext context{snapshot_.get(), route_, &plan_, &caller_.address, false, this};
     const AdmissionOutcome* outcome = worker_.admission().decide(context, buckets, now());
     if (outcome == nullptr) return Verdict::kPending;
     if (!outcome->passes) on_denied(*outcome);

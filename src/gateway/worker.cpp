@@ -97,7 +97,10 @@ void Worker::close_pooled() {
 void Worker::adopt(std::shared_ptr<const Snapshot> snapshot) {
     close_pooled();
     snapshot_ = std::move(snapshot);
-    admission_.set_log_interval(snapshot_->config->log_denial_interval);
+    {
+        const std::lock_guard lock(shared_.denials_mutex);
+        shared_.denials.set_interval(snapshot_->config->log_denial_interval);
+    }
     // Exchanges that are open hold references into the pool by index: they check the generation before they give a
     // connection back.
     pool_ = std::make_unique<UpstreamPool>(snapshot_->config->upstreams, names_,

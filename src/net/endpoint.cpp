@@ -41,6 +41,7 @@ Result<Endpoint> Endpoint::parse(std::string_view text) {
 
     const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
     if (bracketed) host = host.substr(1, host.size() - 2);
+    if (host == "localhost") host = "127.0.0.1";  // RFC 6761 6.3, without asking anybody
     const auto address = IpAddress::parse(host);
     const bool has_colon = host.find(':') != std::string_view::npos;
     if (!address || has_colon != bracketed) {

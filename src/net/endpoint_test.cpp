@@ -25,7 +25,7 @@ TEST(Endpoint, TakesMappedIpv6ForIpv4) {
 TEST(Endpoint, RefusesWhatIsNoAddressAndPort) {
     for (const char* text :
          {"", "80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:8 ", "::1:80", "[::1]",
-          "[127.0.0.1]:80", "localhost:80", "[::1:80", "::1]:80", "unix:", "[]:80"}) {
+          "[127.0.0.1]:80", "example.org:80", "[::1:80", "::1]:80", "unix:", "[]:80"}) {
         EXPECT_FALSE(Endpoint::parse(text)) << text;
     }
     EXPECT_FALSE(Endpoint::parse(std::string_view("unix:/a\0b", 9)));
@@ -34,6 +34,10 @@ TEST(Endpoint, RefusesWhatIsNoAddressAndPort) {
 TEST(Endpoint, BoundsThePathOfAUnixSocket) {
     EXPECT_TRUE(Endpoint::parse("unix:/" + std::string(106, 'a')));
     EXPECT_FALSE(Endpoint::parse("unix:/" + std::string(107, 'a')));
+}
+
+TEST(Endpoint, TakesLocalhostForTheLoopbackAddress) {
+    EXPECT_EQ(Endpoint::parse("localhost:80").value().to_string(), "127.0.0.1:80");
 }
 
 }  // namespace

@@ -146,6 +146,7 @@ class Builder {
     [[nodiscard]] std::string tier_names() const;
     Limit finish(const Draft& draft);
     std::optional<Rate> rate_of(const Draft& draft, std::size_t tier, std::string& why);
+    static bool counts_no_tier(const Draft& draft);
     void check_burst(const Draft& draft, const limit::BucketRule& rule, std::string_view tier);
     void split_by_tier(Limit& limit) const;
     void check_groups(const std::vector<Limit>& limits);
@@ -243,12 +244,25 @@ Draft* Builder::draft_for(const LimitSpec& spec) {
     return &draft;
 }
 
+// One bucket for everybody, or one for each connection, holds what its rate says, whoever comes: tiers multiply
+// callers' budgets.
+bool Builder::counts_no_tier(const Draft& draft) {
+    if (!draft.rest.per) return false;
+    return std::any_of(draft.rest.per->begin(), draft.rest.per->end(), [](const SubjectPart& part) {
+        return part.kind == SubjectKind::kGlobal || part.kind == SubjectKind::kConnection;
+    });
+}
+
 std::optional<Rate> Builder::rate_of(const Draft& draft, std::size_t tier, std::string& why) {
     const std::string& name = tiers_[tier].name;
     const std::string of_tier = " (tier " + name + ")";
     if (const auto found = draft.by_tier.find(name); found != draft.by_tier.end()) {
         why = (found->second.builtin ? "built-in rate of tier " : "explicit rate of tier ") + name;
         return found->second.rate;
+    }
+    if (draft.has_base && counts_no_tier(draft)) {
+        why = "rate " + limit::format_rate(*draft.base) + of_tier;
+        return draft.base;
     }
     if (draft.has_base) {
         why = "base " + limit::format_rate(*draft.base) + " x " + decimal(tiers_[tier].multiplier) + of_tier;

@@ -6,7 +6,8 @@
 //
 // How a tier gets its rate, the first that applies:
 //   1. the rate that a spec names for that tier (of several specs the last), else the built-in one
-//   2. limits with a base rate (operation limits, and configured ones with `rate`): base x the tier's multiplier
+//   2. limits with a base rate (operation limits, and configured ones with `rate`): base x the tier's multiplier; the
+//      base itself where the bucket is no caller's (`per: global`, `per: connection`)
 //   3. limits without (WebSocket limits, and configured ones that only name tiers): from the authenticated rate, 10
 //   times
 //      for superuser, half for usage_capped; another tier gets as much more than authenticated as its multiplier is

@@ -254,6 +254,20 @@ TEST(Limits, WhoseBucketsAreSharedByTiersOfSeveralPeriodsCountEachTierByItself) 
     EXPECT_EQ(table.at(table.find("READ_LIGHT")).group, "read_light");
 }
 
+TEST(Limits, OfOneBucketForAllOrForAConnectionAreTheSameForEachTier) {
+    std::vector<std::string> problems;
+    LimitSpec spec = with_base("SITE_WIDE", "5000/s");
+    spec.per = std::vector<SubjectPart>{{SubjectKind::kGlobal, {}}};
+    LimitSpec auth = with_base("WS_AUTH", "60/m");
+    auth.per = std::vector<SubjectPart>{{SubjectKind::kConnection, {}}};
+    const LimitTable table = LimitTable::build({.specs = {spec, auth}}, problems);
+    EXPECT_TRUE(problems.empty());
+    for (const TierId tier : {kAnonymous, kAuthenticated, kSuperuser, kUsageCapped}) {
+        EXPECT_EQ(table.at(table.find("SITE_WIDE")).rules[tier].rate, rate("5000/s"));
+        EXPECT_EQ(table.at(table.find("WS_AUTH")).rules[tier].rate, rate("60/m"));
+    }
+}
+
 TEST(Limits, CollectAllProblemsAtOnce) {
     const Problems problems =
         problems_of({with_tiers("READ_LIGHT", {{"gold", "1/s"}}), named("NEW"), with_base("A b", "1/s")});
