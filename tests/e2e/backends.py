@@ -102,7 +102,7 @@ class WebsocketBackend:
         wait_until(lambda: len(self.messages) >= count, f"{count} messages at the backend")
 
     def wait_closed(self, index=0):
-        return wait_until(lambda: self.connections[index].close, "the backend's connection has ended")
+        return wait_until(lambda: len(self.connections) > index and self.connections[index].close, "the backend's connection has ended")
 
     def close(self):
         self._server.close()
