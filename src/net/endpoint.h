@@ -18,7 +18,7 @@ struct Endpoint {
     [[nodiscard]] bool is_unix() const { return !unix_path.empty(); }
     // "203.0.113.7:80", "[2001:db8::1]:80", "unix:/run/app.sock".
     [[nodiscard]] std::string to_string() const;
-    // The same forms back; "*:80" and ":80" are all addresses. Names are not addresses: see net/resolver.h.
+    // The same forms back; "*:80" and ":80" are all addresses. Names are not addresses: see gateway/resolved_names.h.
     [[nodiscard]] static Result<Endpoint> parse(std::string_view text);
     friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
