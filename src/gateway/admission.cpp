@@ -194,6 +194,11 @@ void Admission::on_late_answer(Pending& pending, const Result<void>& answer) {
     pending.context.waiter->on_admission(outcome);
 }
 
+log::DenialLog::Answer Admission::ask_denial_log(const log::Denial& denial, MonoTime now) {
+    const std::lock_guard lock(shared_.denials_mutex);
+    return shared_.denials.on_denied(denial, now);
+}
+
 void Admission::log_denial(const EventContext& context, const policy::Verdict& verdict, MonoTime now, bool shadow) {
     const std::string rate = limit::format_rate(verdict.rule->rate);
     const std::string address = context.address->to_string();
@@ -202,22 +207,14 @@ void Admission::log_denial(const EventContext& context, const policy::Verdict& v
                              .route = context.route->route->name,
                              .rate = rate,
                              .address = address};
-    log::DenialLog::Answer answer;
-    {
-        const std::lock_guard lock(shared_.denials_mutex);
-        answer = shared_.denials.on_denied(denial, now);
-    }
+    const auto answer = ask_denial_log(denial, now);
     if (answer.log_now) write_denial(denial, answer.left_out, shadow ? "limit exceeded (shadow)" : "limit exceeded");
 }
 
 void Admission::log_refusal(std::string_view what, std::string_view subject, std::string_view route,
                             std::string_view address, MonoTime now) {
     const log::Denial denial{.subject = subject, .limit = what, .route = route, .rate = {}, .address = address};
-    log::DenialLog::Answer answer;
-    {
-        const std::lock_guard lock(shared_.denials_mutex);
-        answer = shared_.denials.on_denied(denial, now);
-    }
+    const auto answer = ask_denial_log(denial, now);
     if (!answer.log_now) return;
     shared_.log.write(LogLevel::kInfo, what,
                       {{"subject", subject},

@@ -91,6 +91,7 @@ class Admission {
                 const Result<void>& outcome, MonoTime now);
     void take_shadow(const EventContext& context, const RulePlan& rule, MonoTime now);
     void count(const EventContext& context, policy::LimitId limit, metrics::Cell LimitCells::ByTier::*outcome);
+    [[nodiscard]] log::DenialLog::Answer ask_denial_log(const log::Denial& denial, MonoTime now);
     void log_denial(const EventContext& context, const policy::Verdict& verdict, MonoTime now, bool shadow);
     void write_denial(const log::Denial& denial, std::uint64_t left_out, std::string_view message);
     void on_late_answer(Pending& pending, const Result<void>& outcome);

@@ -10,8 +10,6 @@ using policy::MessageRules;
 
 namespace {
 
-constexpr std::uint16_t kProtocolError = 1002;
-constexpr std::uint16_t kMessageTooBig = 1009;
 // Deflate can't expand more than this (zlib's "Maximum expansion factor", 1032:1): a compressed message that is short
 // enough needs no inflating to know that it stays below a bound.
 constexpr std::uint64_t kInflateFactorMax = 1032;
@@ -29,6 +27,15 @@ void grow(std::vector<std::uint8_t>& memory, std::size_t bytes) {
 }
 
 }  // namespace
+
+template <typename Visit>
+void ClientStream::Held::for_each_segment(Visit&& visit) const {
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+        const std::size_t end = i + 1 < segments.size() ? segments[i + 1].begin : raw.size();
+        visit(std::span<const std::uint8_t>(raw).subspan(segments[i].begin, end - segments[i].begin),
+              segments[i].control);
+    }
+}
 
 void ClientStream::receive(net::Slice bytes, ClientStreamSink& sink, StreamTools& tools, net::BlockPool& blocks) {
     WEIR_ASSERT(!pending_);
@@ -54,16 +61,13 @@ void ClientStream::decided(bool pass, ClientStreamSink& sink, StreamTools& tools
 void ClientStream::let_controls_pass(ClientStreamSink& sink, net::BlockPool& blocks) {
     if (held_ == nullptr || pending_ || dead_) return;
     std::vector<std::uint8_t> rest;
-    for (std::size_t i = 0; i < held_->segments.size(); ++i) {
-        const std::size_t begin = held_->segments[i].begin;
-        const std::size_t end = i + 1 < held_->segments.size() ? held_->segments[i + 1].begin : held_->raw.size();
-        const auto part = std::span<const std::uint8_t>(held_->raw).subspan(begin, end - begin);
-        if (held_->segments[i].control) {
+    held_->for_each_segment([&](std::span<const std::uint8_t> part, bool control) {
+        if (control) {
             sink.forward(blocks.copy(part));
         } else {
             rest.insert(rest.end(), part.begin(), part.end());
         }
-    }
+    });
     held_->raw = std::move(rest);
     held_->segments.assign(1, Segment{0, false});
     held_->controls = held_->control_bytes = 0;
@@ -98,7 +102,7 @@ void ClientStream::read_header(Walk& walk) {
     }
     const auto parsed = ws::parse_frame_header(candidate, {.masked = true, .rsv1_allowed = rules_.compressed});
     if (!parsed) {
-        fail(walk, split ? walk.pass_from : header_at, kProtocolError, parsed.error().detail);
+        fail(walk, split ? walk.pass_from : header_at, ws::close_code::kProtocolError, parsed.error().detail);
         return;
     }
     if (!parsed->has_value()) {
@@ -146,12 +150,12 @@ void ClientStream::begin_frame(Walk& walk, std::size_t header_at, bool split) {
     }
     const bool continuation = frame_.opcode == ws::Opcode::kContinuation;
     if (continuation != in_message_) {
-        fail(walk, frame_at, kProtocolError,
+        fail(walk, frame_at, ws::close_code::kProtocolError,
              continuation ? "continuation frame without a message" : "new message inside a fragmented one");
         return;
     }
     if (continuation && frame_.rsv1) {
-        fail(walk, frame_at, kProtocolError, "RSV1 set on a continuation frame");
+        fail(walk, frame_at, ws::close_code::kProtocolError, "RSV1 set on a continuation frame");
         return;
     }
     if (!continuation) message_bytes_ = 0;
@@ -160,7 +164,7 @@ void ClientStream::begin_frame(Walk& walk, std::size_t header_at, bool split) {
     const bool compressed = continuation ? message_compressed_ : frame_.rsv1;
     const std::uint64_t slack = compressed ? deflate_slack(rules_.message_bytes_max) : 0;
     if (overflow || (rules_.message_bytes_max > 0 && message_bytes_ > rules_.message_bytes_max + slack)) {
-        fail(walk, frame_at, kMessageTooBig, "message too big");
+        fail(walk, frame_at, ws::close_code::kMessageTooBig, "message too big");
         return;
     }
     if (continuation) {
@@ -222,7 +226,7 @@ void ClientStream::begin_message(Walk& walk, std::size_t header_at, bool split) 
         return;
     }
     if (!rule) {
-        fail(walk, split ? walk.pass_from : header_at, kMessageTooBig, "message too big when inflated");
+        fail(walk, split ? walk.pass_from : header_at, ws::close_code::kMessageTooBig, "message too big when inflated");
         return;
     }
     apply(walk, walk.sink.on_message(*rule), header_at, split);
@@ -268,7 +272,7 @@ void ClientStream::end_close(Walk& walk) {
     ws::apply_mask(payload, frame_.mask, 0, payload);
     const auto status = ws::parse_close_payload({reinterpret_cast<const char*>(payload.data()), payload.size()});
     if (!status) {
-        fail(walk, walk.pass_from, kProtocolError, status.error().detail);
+        fail(walk, walk.pass_from, ws::close_code::kProtocolError, status.error().detail);
         return;
     }
     if (held_ != nullptr) {
@@ -306,7 +310,7 @@ void ClientStream::hold(std::span<const std::uint8_t> raw, bool control) {
 void ClientStream::resolve_held(Walk& walk, bool complete) {
     const auto rule = judge(walk.tools, held_->payload, complete);
     if (!rule) {
-        fail(walk, walk.pass_from, kMessageTooBig, "message too big when inflated");
+        fail(walk, walk.pass_from, ws::close_code::kMessageTooBig, "message too big when inflated");
         return;
     }
     const Verdict verdict = walk.sink.on_message(*rule);
@@ -321,15 +325,12 @@ void ClientStream::resolve_held(Walk& walk, bool complete) {
 
 void ClientStream::release_held(Walk& walk, bool pass) {
     const auto held = std::move(held_);
-    const std::span<const std::uint8_t> raw(held->raw);
     if (pass) {
-        if (!raw.empty()) walk.sink.forward(walk.blocks.copy(raw));
+        if (!held->raw.empty()) walk.sink.forward(walk.blocks.copy(std::span<const std::uint8_t>(held->raw)));
     } else {
-        for (std::size_t i = 0; i < held->segments.size(); ++i) {
-            const std::size_t begin = held->segments[i].begin;
-            const std::size_t end = i + 1 < held->segments.size() ? held->segments[i + 1].begin : raw.size();
-            if (held->segments[i].control) walk.sink.forward(walk.blocks.copy(raw.subspan(begin, end - begin)));
-        }
+        held->for_each_segment([&](std::span<const std::uint8_t> part, bool control) {
+            if (control) walk.sink.forward(walk.blocks.copy(part));
+        });
     }
     message_mode_ = pass ? Mode::kPass : Mode::kDrop;
     if (pass) ++messages_passed_;

@@ -103,6 +103,9 @@ class ClientStream {
         std::vector<Segment> segments;      // of raw; a new one where data and control frames change
         std::size_t controls = 0;
         std::size_t control_bytes = 0;
+
+        template <typename Visit>  // visit(bytes, whether they are of control frames), in order
+        void for_each_segment(Visit&& visit) const;
     };
     // One call's walk over a slice.
     struct Walk {

@@ -273,7 +273,7 @@ void Connection::on_tick() {
 void Connection::drain(bool now) {
     switch (state_) {
         case State::kRelay:
-            if (now) relay_->close(1001, "going away");
+            if (now) relay_->close(protocol::ws::close_code::kGoingAway, "going away");
             break;
         case State::kHead:
             if (now || head_.empty()) retire();
@@ -344,7 +344,6 @@ void Connection::send_answer(const OwnAnswer& answer) {
         linger();
         return;
     }
-    exchange_->response_done = true;
     finish_exchange();
 }
 

@@ -16,10 +16,6 @@ namespace ws = protocol::ws;
 
 namespace {
 
-constexpr std::uint16_t kCloseRateLimited = 4029;
-constexpr std::uint16_t kCloseExpired = 4001;
-constexpr std::uint16_t kCloseInvalid = 4002;
-
 bool is_preflight(const http::RequestHead& request) {
     return request.method == "OPTIONS" && request.count("origin") > 0 &&
            request.count("access-control-request-method") > 0;
@@ -137,7 +133,7 @@ void Connection::on_decided(const AdmissionOutcome& outcome, const http::Request
     }
     count_connection(&RouteCells::denied);
     if (as_websocket && on_limit == config::OnLimit::kClose) {
-        deny_websocket(kCloseRateLimited, policy::close_reason(policy::tightest(outcome.all())));
+        deny_websocket(ws::close_code::kRateLimited, policy::close_reason(policy::tightest(outcome.all())));
         return;
     }
     const std::string body = policy::problem_details(outcome.all()) + "\n";
@@ -155,7 +151,8 @@ void Connection::reject_token(std::string_view subject) {
     log_refusal(expired ? "token expired" : "token invalid", subject);
     count_connection(&RouteCells::rejected);
     if (exchange_->websocket && exchange_->route->route->websocket) {
-        deny_websocket(expired ? kCloseExpired : kCloseInvalid, expired ? "Token expired" : "Token invalid");
+        deny_websocket(expired ? ws::close_code::kTokenExpired : ws::close_code::kTokenInvalid,
+                       expired ? "Token expired" : "Token invalid");
         return;
     }
     const std::string fields = std::string("WWW-Authenticate: Bearer error=\"invalid_token\", error_description=\"") +
@@ -173,7 +170,7 @@ void Connection::deny_connection(const std::string& reason) {
         const std::string fields = "Retry-After: 1\r\n" + exchange_->cors_fields;
         send_answer({.status = 429, .body = body, .extra_fields = fields, .keep_alive = true});
     } else {
-        deny_websocket(kCloseRateLimited, reason);
+        deny_websocket(ws::close_code::kRateLimited, reason);
     }
 }
 

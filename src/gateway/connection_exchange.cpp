@@ -1,7 +1,7 @@
 // The exchange with the upstream: connect, send the request, relay the response, and use the connection again.
 #include <fmt/format.h>
-#include <utility>
 
+#include "gateway/back_pressure.h"
 #include "gateway/connection.h"
 #include "gateway/head_writer.h"
 #include "gateway/worker.h"
@@ -16,6 +16,16 @@ namespace {
 
 Error upstream_error(ErrorCode code, std::string_view detail) {
     return {code, ErrorSource::kUpstream, false, detail};
+}
+
+// Sends `content`, a view into `bytes`, as it is or as one chunk (RFC 9112 7.1). An empty chunk would end the body.
+void send_piece(net::Reactor& reactor, net::SocketId to, const net::Slice& bytes, std::string_view content,
+                bool chunked) {
+    if (content.empty()) return;
+    const auto offset = static_cast<std::size_t>(content.data() - bytes.text().data());
+    if (chunked) reactor.send(to, reactor.blocks().copy(fmt::format("{:x}\r\n", content.size())));
+    reactor.send(to, bytes.sub(offset, content.size()));
+    if (chunked) reactor.send(to, net::Slice::of_static("\r\n"));
 }
 
 }  // namespace
@@ -133,7 +143,6 @@ void Connection::log_upstream(const Error& why) {
 void Connection::send_request() {
     Exchange& exchange = *exchange_;
     state_ = State::kExchange;
-    exchange.connected = true;
     receiving_upstream_ = true;
     worker_.reactor().send(upstream_, worker_.reactor().blocks().copy(exchange.upstream_head));
     if (exchange.request_done) {
@@ -170,12 +179,7 @@ void Connection::send_request_body(net::Slice bytes) {
             answer(413, "the request body is longer than this route allows");
             return;
         }
-        if (!piece->content.empty()) {
-            const auto offset = static_cast<std::size_t>(piece->content.data() - bytes.text().data());
-            if (chunked) reactor.send(upstream_, reactor.blocks().copy(fmt::format("{:x}\r\n", piece->content.size())));
-            reactor.send(upstream_, bytes.sub(offset, piece->content.size()));
-            if (chunked) reactor.send(upstream_, net::Slice::of_static("\r\n"));
-        }
+        send_piece(reactor, upstream_, bytes, piece->content, chunked);
         bytes.remove_prefix(piece->consumed);
         if (piece->done) {
             if (chunked) reactor.send(upstream_, net::Slice::of_static("0\r\n\r\n"));
@@ -241,7 +245,6 @@ void Connection::read_response(net::Slice bytes) {
 void Connection::begin_response(const http::ResponseHead& response) {
     Exchange& exchange = *exchange_;
     exchange.response_begun = true;
-    exchange.response_framing = response.framing;
     exchange.response_body = http::BodyReader(response.framing, response.content_length,
                                               {.refuse_chunk_extensions = false, .source = ErrorSource::kUpstream});
     exchange.upstream_keep_alive = response.keep_alive && response.framing != http::BodyFraming::kUntilClose;
@@ -267,12 +270,7 @@ void Connection::send_response_body(net::Slice bytes) {
             upstream_failed({piece.error().code, ErrorSource::kUpstream, false, piece.error().detail});
             return;
         }
-        if (!piece->content.empty()) {
-            const auto offset = static_cast<std::size_t>(piece->content.data() - bytes.text().data());
-            if (exchange.chunk_body) to_downstream(fmt::format("{:x}\r\n", piece->content.size()));
-            to_downstream(bytes.sub(offset, piece->content.size()));
-            if (exchange.chunk_body) to_downstream(net::Slice::of_static("\r\n"));
-        }
+        send_piece(worker_.reactor(), downstream_, bytes, piece->content, exchange.chunk_body);
         bytes.remove_prefix(piece->consumed);
     }
     if (!bytes.empty()) exchange.upstream_keep_alive = false;  // it sends more than its response
@@ -286,7 +284,6 @@ void Connection::send_response_body(net::Slice bytes) {
 void Connection::response_finished() {
     Exchange& exchange = *exchange_;
     if (exchange.chunk_body) to_downstream(net::Slice::of_static("0\r\n\r\n"));
-    exchange.response_done = true;
     // A response that comes before the request's end ends the connection: nobody will read the rest.
     finish_exchange();
 }
@@ -368,11 +365,8 @@ void Connection::switch_to_websocket(const http::ResponseHead& response, net::Sl
     exchange_.reset();
     head_ = {};
     state_ = State::kRelay;
-    for (auto [receiving, socket] :
-         {std::pair(&receiving_downstream_, downstream_), std::pair(&receiving_upstream_, upstream_)}) {
-        if (!*receiving) worker_.reactor().resume_receiving(socket);
-        *receiving = true;
-    }
+    set_receiving(worker_.reactor(), downstream_, receiving_downstream_, true);
+    set_receiving(worker_.reactor(), upstream_, receiving_upstream_, true);
     arm(Timer::kRelay, relay_->on_timer());
     // Bytes behind either head belong to the first frames.
     if (!behind.empty()) relay_->on_upstream(std::move(behind));
@@ -383,28 +377,19 @@ void Connection::switch_to_websocket(const http::ResponseHead& response, net::Sl
 void Connection::settle_receiving() {
     if (state_ == State::kRelay || state_ == State::kClosed || !downstream_.valid()) return;
     net::Reactor& reactor = worker_.reactor();
-    const auto full = [](bool was, std::size_t unsent) {
-        return unsent > (was ? kSendQueueLowBytes : kSendQueueHighBytes);
-    };
     bool want_downstream = true;
     bool want_upstream = true;
     if (state_ == State::kAdmitting || state_ == State::kConnecting) {
         want_downstream = stash_.empty();
     } else if (state_ == State::kExchange) {
         Exchange& exchange = *exchange_;
-        exchange.upstream_full = upstream_.valid() && full(exchange.upstream_full, reactor.unsent_bytes(upstream_));
-        exchange.downstream_full = full(exchange.downstream_full, reactor.unsent_bytes(downstream_));
+        exchange.upstream_full = upstream_.valid() && is_full(exchange.upstream_full, reactor.unsent_bytes(upstream_));
+        exchange.downstream_full = is_full(exchange.downstream_full, reactor.unsent_bytes(downstream_));
         want_downstream = exchange.request_done ? stash_.empty() : !exchange.upstream_full;
         want_upstream = !exchange.downstream_full;
     }
-    if (want_downstream != receiving_downstream_) {
-        receiving_downstream_ = want_downstream;
-        want_downstream ? reactor.resume_receiving(downstream_) : reactor.pause_receiving(downstream_);
-    }
-    if (upstream_.valid() && want_upstream != receiving_upstream_) {
-        receiving_upstream_ = want_upstream;
-        want_upstream ? reactor.resume_receiving(upstream_) : reactor.pause_receiving(upstream_);
-    }
+    set_receiving(reactor, downstream_, receiving_downstream_, want_downstream);
+    if (upstream_.valid()) set_receiving(reactor, upstream_, receiving_upstream_, want_upstream);
 }
 
 }  // namespace weir::gateway

@@ -35,7 +35,6 @@ struct Exchange {
     std::string upstream_head;
     AddressRef address;
     std::uint64_t tried = 0;
-    bool connected = false;
     bool pooled = false;  // the upstream connection has served another request before
     bool retried = false;
     ErrorCode last_error = ErrorCode::kUnreachable;
@@ -46,11 +45,9 @@ struct Exchange {
     bool request_done = false;
 
     std::string response_head;
-    protocol::http::BodyFraming response_framing = protocol::http::BodyFraming::kNone;
     protocol::http::BodyReader response_body;
     bool chunk_body = false;  // we write chunks, as the upstream's body has no length
     bool response_begun = false;
-    bool response_done = false;
     bool upstream_keep_alive = false;
     bool upstream_full = false;  // above the high watermark
     bool downstream_full = false;

@@ -137,7 +137,7 @@ std::string downstream_response_head(const http::ResponseHead& response, const R
         append_field(out, field.name, field.value);
     }
     if (!facts.interim) {
-        if (facts.chunk_body || facts.keep_chunked) out.append("Transfer-Encoding: chunked\r\n");
+        if (facts.chunk_body) out.append("Transfer-Encoding: chunked\r\n");
         out.append(facts.rate_limit_fields);
         if (!facts.keep_alive) {
             out.append("Connection: close\r\n");

@@ -33,9 +33,8 @@ struct ResponseFacts {
     std::string_view rate_limit_fields;  // whole lines
     bool keep_alive = true;              // towards the client
     bool client_is_http10 = false;
-    bool chunk_body = false;    // the body is written in chunks by us
-    bool keep_chunked = false;  // the upstream's chunks travel as they came
-    bool interim = false;       // 1xx: nothing is added
+    bool chunk_body = false;  // the body is written in chunks by us
+    bool interim = false;     // 1xx: nothing is added
 };
 
 // The head that goes to the client.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "gateway/back_pressure.h"
 #include "gateway/worker.h"
 #include "protocol/ws/frame.h"
 
@@ -11,8 +12,6 @@ namespace ws = protocol::ws;
 
 namespace {
 
-constexpr std::uint16_t kGoingAway = 1001;
-constexpr std::uint16_t kRateLimited = 4029;
 // Answers that wait for a boundary of a backend that is in the middle of a long message. `notify` bounds their rate,
 // this their memory.
 constexpr std::size_t kAnswersWaitingMax = 64;
@@ -149,12 +148,10 @@ void WebsocketRelay::on_admission(const AdmissionOutcome& outcome) {
 void WebsocketRelay::on_denied(const AdmissionOutcome& outcome) {
     const config::WebsocketRoute& websocket = *route_->route->websocket;
     if (websocket.close_after) {
-        const bool stays = limit::would_take(close_after_rule_, close_after_, now(), 1).allowed;
-        if (!stays) {
+        if (!limit::take(close_after_rule_, close_after_, now(), 1).allowed) {
             too_often_ = policy::close_reason(policy::tightest(outcome.all()));
             return;
         }
-        limit::take(close_after_rule_, close_after_, now(), 1);
     }
     answer(outcome);
 }
@@ -162,15 +159,12 @@ void WebsocketRelay::on_denied(const AdmissionOutcome& outcome) {
 // Not from inside the stream's walk: what passed before the denied message has not been forwarded yet, and would be cut
 // by our Close.
 void WebsocketRelay::close_when_denied_too_often() {
-    if (!too_often_.empty()) close(kRateLimited, too_often_);
+    if (!too_often_.empty()) close(ws::close_code::kRateLimited, too_often_);
 }
 
 void WebsocketRelay::answer(const AdmissionOutcome& outcome) {
     const config::WebsocketRoute& websocket = *route_->route->websocket;
-    if (websocket.notify) {
-        if (!limit::would_take(notify_rule_, notify_, now(), 1).allowed) return;
-        limit::take(notify_rule_, notify_, now(), 1);
-    }
+    if (websocket.notify && !limit::take(notify_rule_, notify_, now(), 1).allowed) return;
     // A client that does not read is not written to: answers must not become the load that they announce.
     if (downstream_full_ || answers_.size() >= kAnswersWaitingMax || server_.opaque()) return;
     if (server_.close_seen() || downstream_shut_) return;  // nothing may follow a Close
@@ -231,8 +225,9 @@ void WebsocketRelay::close(std::uint16_t code, std::string_view reason) {
     if (!upstream_end_ && !upstream_shut_) {
         if (stream_.at_frame_boundary() && !stream_.client_closed()) {
             const auto key = worker_.random_mask();
-            worker_.reactor().send(upstream_, worker_.reactor().blocks().copy(ws::client_frame(
-                                                  ws::Opcode::kClose, ws::close_payload(kGoingAway, ""), key)));
+            worker_.reactor().send(upstream_,
+                                   worker_.reactor().blocks().copy(ws::client_frame(
+                                       ws::Opcode::kClose, ws::close_payload(ws::close_code::kGoingAway, ""), key)));
         }
         worker_.reactor().shutdown_send(upstream_);
         upstream_shut_ = true;
@@ -307,21 +302,11 @@ void WebsocketRelay::on_upstream_drained() {
 void WebsocketRelay::settle_receiving() {
     if (ended_) return;
     net::Reactor& reactor = worker_.reactor();
-    const auto full = [&](bool was, std::size_t unsent) {
-        return unsent > (was ? kSendQueueLowBytes : kSendQueueHighBytes);
-    };
-    upstream_full_ = !upstream_end_ && full(upstream_full_, reactor.unsent_bytes(upstream_));
-    downstream_full_ = full(downstream_full_, reactor.unsent_bytes(downstream_));
+    upstream_full_ = !upstream_end_ && is_full(upstream_full_, reactor.unsent_bytes(upstream_));
+    downstream_full_ = is_full(downstream_full_, reactor.unsent_bytes(downstream_));
     const bool want_downstream = !stream_.pending() && (!upstream_full_ || own_closing_);
-    if (want_downstream != receiving_downstream_) {
-        receiving_downstream_ = want_downstream;
-        want_downstream ? reactor.resume_receiving(downstream_) : reactor.pause_receiving(downstream_);
-    }
-    const bool want_upstream = !downstream_full_;
-    if (want_upstream != receiving_upstream_ && !upstream_end_) {
-        receiving_upstream_ = want_upstream;
-        want_upstream ? reactor.resume_receiving(upstream_) : reactor.pause_receiving(upstream_);
-    }
+    set_receiving(reactor, downstream_, receiving_downstream_, want_downstream);
+    if (!upstream_end_) set_receiving(reactor, upstream_, receiving_upstream_, !downstream_full_);
 }
 
 void WebsocketRelay::check_ended() {
@@ -340,14 +325,14 @@ Nanos WebsocketRelay::on_timer() {
     const Nanos quiet = now() - last_activity_;
     if (closing_) return next_closing_check();
     if (quiet >= timeouts.idle) {
-        close(kGoingAway, "idle");
+        close(ws::close_code::kGoingAway, "idle");
         return timeouts.close;
     }
     Nanos next = timeouts.idle - quiet;
     const Nanos ping = route_->route->websocket ? route_->route->websocket->ping_interval : Nanos{0};
     if (ping > Nanos{0}) {
         if (now() - last_client_ >= 2 * ping && last_ping_ > last_client_) {
-            close(kGoingAway, "ping timeout");
+            close(ws::close_code::kGoingAway, "ping timeout");
             return timeouts.close;
         }
         if (now() - last_ping_ >= ping && now() - last_client_ >= ping) {

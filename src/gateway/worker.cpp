@@ -82,16 +82,30 @@ void Worker::pool_upstream(const AddressRef& ref, net::SocketId socket, bool reu
         reactor_->resume_receiving(socket);  // its end must be noticed
         return;
     }
+    close_upstream(socket);
+}
+
+void Worker::close_upstream(net::SocketId socket) {
     detach_upstream(socket);
     reactor_->close(socket);
 }
 
+void Worker::close_idle_upstream(net::SocketId socket) {
+    pool_->forget_idle(socket);
+    close_upstream(socket);
+}
+
 void Worker::close_pooled() {
     if (pool_ == nullptr) return;
-    pool_->expire(reactor_->now(), true, [&](net::SocketId socket) {
-        detach_upstream(socket);
-        reactor_->close(socket);
-    });
+    pool_->expire(reactor_->now(), true, [&](net::SocketId socket) { close_upstream(socket); });
+}
+
+// By index, as what is done may accept or retire connections.
+template <typename Do>
+void Worker::for_each_connection(Do&& action) {
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+        if (slots_[i].connection != nullptr) action(*slots_[i].connection);
+    }
 }
 
 void Worker::adopt(std::shared_ptr<const Snapshot> snapshot) {
@@ -144,9 +158,7 @@ void Worker::on_received(net::SocketId socket, net::Slice bytes) {
             link->connection->on_upstream(std::move(bytes));
             break;
         case Role::kPooled:  // an upstream that speaks unasked is not to be believed
-            pool_->forget_idle(socket);
-            detach_upstream(socket);
-            reactor_->close(socket);
+            close_idle_upstream(socket);
             break;
         case Role::kNone:
             break;
@@ -164,9 +176,7 @@ void Worker::on_received_end(net::SocketId socket) {
             link->connection->on_upstream_end();
             break;
         case Role::kPooled:
-            pool_->forget_idle(socket);
-            detach_upstream(socket);
-            reactor_->close(socket);
+            close_idle_upstream(socket);
             break;
         case Role::kNone:
             break;
@@ -212,22 +222,15 @@ void Worker::tick() {
     const MonoTime now = reactor_->now();
     (void)reactor_->set_timer(kTick, kTickCookie);
     admission_.tick(now);
-    pool_->expire(now, false, [&](net::SocketId socket) {
-        detach_upstream(socket);
-        reactor_->close(socket);
-    });
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
-        if (slots_[i].connection != nullptr) slots_[i].connection->on_tick();
-    }
+    pool_->expire(now, false, [&](net::SocketId socket) { close_upstream(socket); });
+    for_each_connection([](Connection& connection) { connection.on_tick(); });
     if (draining_ && now >= drain_until_) end_drain();
 }
 
 void Worker::end_drain() {
     if (drain_over_) return;
     drain_over_ = true;
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
-        if (slots_[i].connection != nullptr) slots_[i].connection->drain(true);
-    }
+    for_each_connection([](Connection& connection) { connection.drain(true); });
 }
 
 void Worker::begin_drain() {
@@ -237,9 +240,7 @@ void Worker::begin_drain() {
     for (const std::uint32_t listener : listeners_) reactor_->stop_listening(listener);
     listeners_.clear();
     close_pooled();
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
-        if (slots_[i].connection != nullptr) slots_[i].connection->drain(false);
-    }
+    for_each_connection([](Connection& connection) { connection.drain(false); });
 }
 
 void Worker::on_wake() {

@@ -95,6 +95,10 @@ class Worker final : public net::ReactorEvents {
     void end_drain();
     void tick();
     void close_pooled();
+    void close_upstream(net::SocketId socket);
+    void close_idle_upstream(net::SocketId socket);
+    template <typename Do>
+    void for_each_connection(Do&& action);
 
     std::unique_ptr<net::Reactor> reactor_;
     Shared& shared_;

@@ -31,6 +31,19 @@ inline constexpr std::size_t kFamilies = static_cast<std::size_t>(Family::kCount
 
 enum class Kind : std::uint8_t { kCounter, kGauge, kHistogram };
 
+// As the exposition format and the manual call it.
+[[nodiscard]] constexpr std::string_view kind_name(Kind kind) {
+    switch (kind) {
+        case Kind::kCounter:
+            return "counter";
+        case Kind::kGauge:
+            return "gauge";
+        case Kind::kHistogram:
+            return "histogram";
+    }
+    return "untyped";
+}
+
 // Values of the labels that are closed sets.
 namespace label {
 inline constexpr std::string_view kOther = "_other";  // what a bound made us throw together

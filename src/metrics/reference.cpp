@@ -21,21 +21,9 @@ The number of series is bounded; a series beyond the bound is counted in the one
 
 )";
 
-std::string_view kind_word(Kind kind) {
-    switch (kind) {
-        case Kind::kCounter:
-            return "counter";
-        case Kind::kGauge:
-            return "gauge";
-        case Kind::kHistogram:
-            return "histogram";
-    }
-    return "";
-}
-
 void append_family(std::string& out, const FamilyRow& row) {
     const auto end = std::back_inserter(out);
-    fmt::format_to(end, "\n## `{}`\n\nA {}. {}\n", row.name, kind_word(row.kind), row.help);
+    fmt::format_to(end, "\n## `{}`\n\nA {}. {}\n", row.name, kind_name(row.kind), row.help);
     if (row.label_count() > 0) {
         out += "\n| label | values |\n| --- | --- |\n";
         for (std::size_t i = 0; i < row.label_count(); ++i) {
@@ -57,7 +45,7 @@ std::string reference_page() {
     std::string out(kIntroduction);
     out += "| metric | kind | labels |\n| --- | --- | --- |\n";
     for (const FamilyRow& row : kList) {
-        fmt::format_to(std::back_inserter(out), "| `{}` | {} |", row.name, kind_word(row.kind));
+        fmt::format_to(std::back_inserter(out), "| `{}` | {} |", row.name, kind_name(row.kind));
         for (std::size_t i = 0; i < row.label_count(); ++i) {
             fmt::format_to(std::back_inserter(out), "{} `{}`", i == 0 ? "" : ",", row.labels[i].name);
         }

@@ -11,18 +11,6 @@ namespace {
 
 constexpr double kObservedSecondsMax = 86'400;
 
-constexpr std::string_view kind_name(Kind kind) {
-    switch (kind) {
-        case Kind::kCounter:
-            return "counter";
-        case Kind::kGauge:
-            return "gauge";
-        case Kind::kHistogram:
-            return "histogram";
-    }
-    return "untyped";
-}
-
 // How many values a series of the family takes.
 constexpr std::size_t cells_of(const FamilyRow& row) {
     return row.kind == Kind::kHistogram ? row.bound_count() + 2 : 1;

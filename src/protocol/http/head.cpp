@@ -40,14 +40,13 @@ std::optional<std::string_view> take_line(std::string_view& rest) {
     return line;
 }
 
-enum class VersionForm { kOnePointZero, kOnePointOne, kOther, kMalformed };
-
-VersionForm version_form(std::string_view version) {
-    if (version == "HTTP/1.1") return VersionForm::kOnePointOne;
-    if (version == "HTTP/1.0") return VersionForm::kOnePointZero;
+// 1 or 0. `malformed_detail`: what it is called when it is no version at all.
+Result<unsigned> version_minor(std::string_view version, ErrorSource source, std::string_view malformed_detail) {
+    if (version == "HTTP/1.1") return 1U;
+    if (version == "HTTP/1.0") return 0U;
     const bool well_formed = version.size() == 8 && version.starts_with("HTTP/") && ascii_digit(version[5]) &&
                              version[6] == '.' && ascii_digit(version[7]);
-    return well_formed ? VersionForm::kOther : VersionForm::kMalformed;
+    return well_formed ? unsupported(source, kVersionNotSupported) : malformed(source, malformed_detail);
 }
 
 // host [":" port]; an empty host is told apart by the callers.
@@ -103,18 +102,9 @@ Result<void> parse_request_line(std::string_view line, RequestHead& out) {
     if (out.target.empty() || !all_of(out.target, kTargetChar))
         return malformed(kSource, "a character that no request target may hold");
 
-    switch (version_form(line.substr(target_end + 1))) {
-        case VersionForm::kOnePointOne:
-            out.version_minor = 1;
-            break;
-        case VersionForm::kOnePointZero:
-            out.version_minor = 0;
-            break;
-        case VersionForm::kOther:
-            return unsupported(kSource, kVersionNotSupported);
-        case VersionForm::kMalformed:
-            return malformed(kSource, "a request line without a version");
-    }
+    const auto minor = version_minor(line.substr(target_end + 1), kSource, "a request line without a version");
+    if (!minor) return minor.error();
+    out.version_minor = *minor;
 
     if (out.method == "CONNECT") {
         const bool has_port = out.target.back() != ':' && out.target.find(':') != std::string_view::npos &&
@@ -136,18 +126,9 @@ Result<void> parse_status_line(std::string_view line, ResponseHead& out) {
     constexpr std::size_t kVersionBytes = 8;
     constexpr std::size_t kStatusEnd = kVersionBytes + 4;
     if (line.size() < kStatusEnd || line[kVersionBytes] != ' ') return malformed(kSource, "no status line");
-    switch (version_form(line.substr(0, kVersionBytes))) {
-        case VersionForm::kOnePointOne:
-            out.version_minor = 1;
-            break;
-        case VersionForm::kOnePointZero:
-            out.version_minor = 0;
-            break;
-        case VersionForm::kOther:
-            return unsupported(kSource, kVersionNotSupported);
-        case VersionForm::kMalformed:
-            return malformed(kSource, "no status line");
-    }
+    const auto minor = version_minor(line.substr(0, kVersionBytes), kSource, "no status line");
+    if (!minor) return minor.error();
+    out.version_minor = *minor;
     const auto status = parse_decimal(line.substr(kVersionBytes + 1, 3));
     if (!status || *status < 100) return malformed(kSource, "a status that is no number from 100 to 999");
     out.status = static_cast<unsigned>(*status);

@@ -26,6 +26,16 @@ enum class Opcode : std::uint8_t { kContinuation = 0, kText = 1, kBinary = 2, kC
     return static_cast<std::uint8_t>(opcode) >= 8;
 }
 
+// Codes of a Close frame that Weir sends (RFC 6455 7.4.1; 4000 to 4999 are an application's own, 7.4.2).
+namespace close_code {
+inline constexpr std::uint16_t kGoingAway = 1001;
+inline constexpr std::uint16_t kProtocolError = 1002;
+inline constexpr std::uint16_t kMessageTooBig = 1009;
+inline constexpr std::uint16_t kTokenExpired = 4001;
+inline constexpr std::uint16_t kTokenInvalid = 4002;
+inline constexpr std::uint16_t kRateLimited = 4029;
+}  // namespace close_code
+
 using MaskKey = std::array<std::uint8_t, 4>;
 
 struct FrameHeader {
