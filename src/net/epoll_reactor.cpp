@@ -44,18 +44,12 @@ Result<std::unique_ptr<Reactor>> EpollReactor::make(Clock& clock, const ReactorO
 }
 
 EpollReactor::EpollReactor(Clock& clock, const ReactorOptions& options, Descriptor epoll, Descriptor wake)
-    : clock_(clock),
-      options_(options),
-      epoll_(std::move(epoll)),
-      wake_(std::move(wake)),
-      blocks_(options.blocks_max),
-      timers_(clock.now()),
-      now_(clock.now()) {}
+    : KernelReactor(clock, options, std::move(wake)), epoll_(std::move(epoll)) {}
 
 EpollReactor::~EpollReactor() {
     for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
-        Socket& socket = sockets_.at(i);
-        drop_queue(socket);
+        EpollSocket& socket = sockets_.at(i);
+        drop_send_queue(socket);
         if (socket.fd >= 0) ::close(socket.fd);
     }
     for (std::uint32_t i = 0; i < listeners_.size(); ++i) stop_listening(i);
@@ -74,10 +68,6 @@ Result<std::uint32_t> EpollReactor::listen(const Endpoint& endpoint, const Liste
     Endpoint bound = local_endpoint(fd->get());
     listeners_.push_back({std::move(*fd), std::move(bound), armed});
     return index;
-}
-
-Endpoint EpollReactor::listener_endpoint(std::uint32_t listener) const {
-    return listener < listeners_.size() ? listeners_[listener].endpoint : Endpoint{};
 }
 
 void EpollReactor::stop_listening(std::uint32_t listener) {
@@ -106,7 +96,7 @@ void EpollReactor::accept_some(std::uint32_t listener) {
 
 void EpollReactor::accept_one(std::uint32_t listener, Descriptor fd, const SocketAddress& peer) {
     const std::uint32_t index = sockets_.take();
-    Socket& socket = sockets_.at(index);
+    EpollSocket& socket = sockets_.at(index);
     const SocketId id{index, socket.generation};
     if (!watch(fd.get(), key_of(id), kSocketEvents, false)) {
         sockets_.retire(index);
@@ -119,9 +109,7 @@ void EpollReactor::accept_one(std::uint32_t listener, Descriptor fd, const Socke
 }
 
 void EpollReactor::rest_accepting(bool exhausted) {
-    accept_rests_ = true;
-    accept_exhausted_ = exhausted;
-    accept_again_ = now_ + kAcceptPause;
+    note_rest(exhausted);
     for (std::uint32_t i = 0; i < listeners_.size(); ++i) {
         if (!listeners_[i].fd.valid() || !listeners_[i].armed) continue;
         listeners_[i].armed = !watch(listeners_[i].fd.get(), key_of({i, kListenerGeneration}), 0, true);
@@ -129,9 +117,7 @@ void EpollReactor::rest_accepting(bool exhausted) {
 }
 
 void EpollReactor::resume_accepting() {
-    if (!accept_rests_ || sockets_.live() >= options_.sockets_max) return;
-    if (accept_exhausted_ && now_ < accept_again_) return;
-    accept_rests_ = false;
+    if (!rest_is_over()) return;
     for (std::uint32_t i = 0; i < listeners_.size(); ++i) {
         if (!listeners_[i].fd.valid() || listeners_[i].armed) continue;
         listeners_[i].armed = watch(listeners_[i].fd.get(), key_of({i, kListenerGeneration}), EPOLLIN, true);
@@ -156,7 +142,7 @@ Result<SocketId> EpollReactor::connect(const Endpoint& endpoint) {
     int number = at_once || errno == EINPROGRESS || errno == EINTR ? 0 : errno;
 
     const std::uint32_t index = sockets_.take();
-    Socket& socket = sockets_.at(index);
+    EpollSocket& socket = sockets_.at(index);
     const SocketId id{index, socket.generation};
     socket.fd = fd->release();
     socket.connecting = true;
@@ -172,12 +158,12 @@ Result<SocketId> EpollReactor::connect(const Endpoint& endpoint) {
 }
 
 void EpollReactor::finish_connect(SocketId id, int number) {
-    Socket* socket = sockets_.find(id);
+    EpollSocket* socket = sockets_.find(id);
     if (socket == nullptr || !socket->connecting) return;
     if (number != 0) {
-        dispose(id.index);
+        begin_close(id);
         events_->on_connected(id, error_of_errno(number, ErrorSource::kUpstream));
-        sockets_.release(id.index);
+        finish_close(id);
     } else {
         socket->connecting = false;
         if (socket->queue != nullptr || socket->shutdown_asked) mark_dirty(*socket, id);
@@ -186,129 +172,40 @@ void EpollReactor::finish_connect(SocketId id, int number) {
     flush_dirty();
 }
 
-void EpollReactor::close(SocketId id) {
-    if (sockets_.find(id) == nullptr) return;
-    dispose(id.index);
-    sockets_.release(id.index);
-}
-
-void EpollReactor::fail(SocketId id, int number) {
-    const Socket* socket = sockets_.find(id);
-    if (socket == nullptr) return;
-    const ErrorSource source = socket->outgoing ? ErrorSource::kUpstream : ErrorSource::kDownstream;
-    dispose(id.index);
-    events_->on_closed(id, error_of_errno(number == 0 ? ECONNRESET : number, source));
-    sockets_.release(id.index);
-    flush_dirty();
-}
-
-void EpollReactor::dispose(std::uint32_t index) {
-    Socket& socket = sockets_.at(index);
-    drop_queue(socket);
+void EpollReactor::begin_close(SocketId id) {
+    EpollSocket& socket = sockets_.at(id.index);
+    drop_send_queue(socket);
     ::close(socket.fd);  // which takes it out of epoll too: nothing else holds the description
-    sockets_.retire(index);
+    sockets_.retire(id.index);
     accept_exhausted_ = false;  // a descriptor came back
-}
-
-void EpollReactor::drop_queue(Socket& socket) {
-    if (socket.queue != nullptr) queues_.put_back(std::exchange(socket.queue, nullptr));
 }
 
 // ---- Sending -------------------------------------------------------------------------------------------------------
 
-void EpollReactor::send(SocketId id, Slice bytes) {
-    Socket* socket = sockets_.find(id);
-    if (socket == nullptr || bytes.empty() || socket->shutdown_asked || socket->broken_errno != 0) return;
-    if (socket->queue == nullptr) socket->queue = queues_.take();
-    socket->queue->push(std::move(bytes));
-    if (socket->queue->bytes() > kSendQueueHighBytes) socket->above_high = true;
-    mark_dirty(*socket, id);
+bool EpollReactor::await_room(SocketId id, EpollSocket& socket) {
+    if (!socket.watches_room) socket.watches_room = watch(socket.fd, key_of(id), kSocketEvents | EPOLLOUT, true);
+    return socket.watches_room;
 }
 
-std::size_t EpollReactor::unsent_bytes(SocketId id) const {
-    const Socket* socket = sockets_.find(id);
-    return socket == nullptr || socket->queue == nullptr ? 0 : socket->queue->bytes();
-}
-
-void EpollReactor::shutdown_send(SocketId id) {
-    Socket* socket = sockets_.find(id);
-    if (socket == nullptr || socket->shutdown_asked) return;
-    socket->shutdown_asked = true;
-    mark_dirty(*socket, id);
-}
-
-void EpollReactor::mark_dirty(Socket& socket, SocketId id) {
-    if (socket.dirty) return;
-    socket.dirty = true;
-    dirty_.push_back(id);
-}
-
-void EpollReactor::flush_dirty() {
-    if (flushing_) return;  // called from an event that a flush delivered: the loop below goes on with it
-    flushing_ = true;
-    for (std::size_t i = 0; i < dirty_.size(); ++i) flush(dirty_[i]);
-    dirty_.clear();
-    flushing_ = false;
-}
-
-void EpollReactor::flush(SocketId id) {
-    Socket* socket = sockets_.find(id);
-    if (socket == nullptr) return;
-    socket->dirty = false;
-    if (socket->connecting || socket->waits_for_room) {
-        if (socket->queue != nullptr) socket->queue->settle(blocks_);
-        return;
-    }
-    const auto written = socket->queue == nullptr ? SendQueue::Written{} : socket->queue->write_to(socket->fd);
-    if (written.number != 0) return send_failed(id, written.number);
-    if (written.full) {
-        socket->waits_for_room = true;
-        socket->queue->settle(blocks_);
-        if (!socket->watches_room) socket->watches_room = watch(socket->fd, key_of(id), kSocketEvents | EPOLLOUT, true);
-        if (!socket->watches_room) return send_failed(id, errno);
-    } else {
-        drop_queue(*socket);
-        if (socket->shutdown_asked && !socket->shutdown_done) {
-            socket->shutdown_done = true;
-            static_cast<void>(::shutdown(socket->fd, SHUT_WR));  // fails only on a broken one, which receiving tells
-        }
-    }
-    tell_drained(id);
-}
-
-void EpollReactor::tell_drained(SocketId id) {
-    Socket* socket = sockets_.find(id);
-    if (socket == nullptr || !socket->above_high || unsent_bytes(id) > kSendQueueLowBytes) return;
-    socket->above_high = false;
-    events_->on_drained(id);
-}
-
-// What the peer sent before it broke is still delivered, and then `on_closed`: an early answer of a backend that stops
-// reading is an answer.
-void EpollReactor::send_failed(SocketId id, int number) {
-    Socket* socket = sockets_.find(id);
-    if (socket->ended || socket->paused) return fail(id, number);
-    drop_queue(*socket);
-    socket->broken_errno = static_cast<std::uint16_t>(number);
-    socket->readable = socket->hung_up = true;
-    rest(*socket, id, ready_);
-    tell_drained(id);
+void EpollReactor::deliver_before_broken(SocketId id, EpollSocket& socket) {
+    socket.readable = socket.hung_up = true;
+    rest(socket, id, ready_);
 }
 
 // ---- Receiving -----------------------------------------------------------------------------------------------------
 
 void EpollReactor::pause_receiving(SocketId id) {
-    if (Socket* socket = sockets_.find(id)) socket->paused = true;
+    if (EpollSocket* socket = sockets_.find(id)) socket->paused = true;
 }
 
 void EpollReactor::resume_receiving(SocketId id) {
-    Socket* socket = sockets_.find(id);
+    EpollSocket* socket = sockets_.find(id);
     if (socket == nullptr) return;
     socket->paused = false;
     if (socket->readable) rest(*socket, id, ready_);
 }
 
-void EpollReactor::rest(Socket& socket, SocketId id, std::vector<SocketId>& list) {
+void EpollReactor::rest(EpollSocket& socket, SocketId id, std::vector<SocketId>& list) {
     if (socket.rests) return;
     socket.rests = true;
     list.push_back(id);
@@ -316,7 +213,7 @@ void EpollReactor::rest(Socket& socket, SocketId id, std::vector<SocketId>& list
 
 void EpollReactor::receive(SocketId id) {
     for (int i = 0; i < kReceivesPerTurn; ++i) {
-        Socket* socket = sockets_.find(id);
+        EpollSocket* socket = sockets_.find(id);
         if (socket == nullptr || socket->paused || socket->ended || !socket->readable) return;
         Slice bytes = blocks_.try_take();
         if (bytes.empty()) return rest(*socket, id, starved_);
@@ -330,11 +227,11 @@ void EpollReactor::receive(SocketId id) {
             return receive_stopped(id, size == 0 ? 0 : errno);
         }
     }
-    if (Socket* socket = sockets_.find(id); socket != nullptr && socket->readable) rest(*socket, id, ready_);
+    if (EpollSocket* socket = sockets_.find(id); socket != nullptr && socket->readable) rest(*socket, id, ready_);
 }
 
 void EpollReactor::receive_stopped(SocketId id, int number) {
-    Socket* socket = sockets_.find(id);
+    EpollSocket* socket = sockets_.find(id);
     socket->readable = false;
     if (socket->broken_errno != 0) return fail(id, socket->broken_errno);
     if (number == EAGAIN) return;
@@ -345,20 +242,6 @@ void EpollReactor::receive_stopped(SocketId id, int number) {
 }
 
 // ---- The turn ------------------------------------------------------------------------------------------------------
-
-TimerId EpollReactor::set_timer(Nanos delay, std::uint64_t cookie) {
-    return timers_.arm(in_turn_ ? now_ : clock_.now(), delay, cookie);
-}
-
-WallTime EpollReactor::wall_now() const {
-    if (!wall_now_) wall_now_ = clock_.wall_now();
-    return *wall_now_;
-}
-
-void EpollReactor::wake() {
-    const std::uint64_t one = 1;
-    static_cast<void>(!::write(wake_.get(), &one, sizeof one));  // fails only when the count is full: it wakes anyway
-}
 
 void EpollReactor::turn(Nanos wait) {
     in_turn_ = true;
@@ -385,10 +268,7 @@ bool EpollReactor::has_work() const {
 }
 
 int EpollReactor::wait_milliseconds(Nanos wait) {
-    if (const auto due = timers_.next_due()) wait = std::min(wait, *due - now_);
-    if (accept_rests_ && accept_exhausted_) wait = std::min(wait, accept_again_ - now_);
-    wait = std::clamp<Nanos>(wait, Nanos{0}, std::chrono::hours(1));
-    return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(wait).count());
+    return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(bounded(wait)).count());
 }
 
 void EpollReactor::deliver_event(const epoll_event& event) {
@@ -405,20 +285,18 @@ void EpollReactor::deliver_event(const epoll_event& event) {
 
 void EpollReactor::on_socket_event(SocketId id, std::uint32_t mask) {
     constexpr std::uint32_t kHangUp = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
-    if (Socket* socket = sockets_.find(id); socket != nullptr && socket->connecting) {
+    if (EpollSocket* socket = sockets_.find(id); socket != nullptr && socket->connecting) {
         if ((mask & (EPOLLOUT | EPOLLHUP | EPOLLERR)) == 0) return;
         finish_connect(id, take_socket_error(socket->fd));
     }
-    Socket* socket = sockets_.find(id);
+    EpollSocket* socket = sockets_.find(id);
     if (socket == nullptr) return;
     if ((mask & kHangUp) != 0) socket->hung_up = true;
     if ((mask & (EPOLLIN | kHangUp)) != 0) socket->readable = true;
     // Nobody is going to receive, so nobody would hear of the error.
     if ((mask & EPOLLERR) != 0 && (socket->paused || socket->ended)) return fail(id, take_socket_error(socket->fd));
     if ((mask & EPOLLOUT) != 0 && socket->waits_for_room) {
-        socket->waits_for_room = false;
-        mark_dirty(*socket, id);
-        flush_dirty();
+        room_came(id, *socket);
         socket = sockets_.find(id);
     }
     if (socket != nullptr && !socket->rests) receive(id);
@@ -438,18 +316,10 @@ void EpollReactor::deliver_rested() {
     resting_.insert(resting_.end(), ready_.begin(), ready_.end());
     ready_.clear();
     for (const SocketId id : resting_) {
-        Socket* socket = sockets_.find(id);
+        EpollSocket* socket = sockets_.find(id);
         if (socket == nullptr) continue;
         socket->rests = false;
         receive(id);
-    }
-}
-
-void EpollReactor::deliver_timers() {
-    timers_.advance(now_);
-    while (const auto fired = timers_.take_due()) {
-        events_->on_timer(fired->id, fired->cookie);
-        flush_dirty();
     }
 }
 

@@ -91,12 +91,7 @@ Result<std::unique_ptr<Reactor>> IoUringReactor::make(Clock& clock, const Reacto
 }
 
 IoUringReactor::IoUringReactor(Clock& clock, const ReactorOptions& options, Descriptor wake)
-    : clock_(clock),
-      options_(options),
-      wake_(std::move(wake)),
-      blocks_(options.blocks_max),
-      timers_(clock.now()),
-      now_(clock.now()) {}
+    : KernelReactor(clock, options, std::move(wake)) {}
 
 int IoUringReactor::set_up() {
     // The best that the kernel takes. The ring starts disabled, since it is to belong to the thread that turns.
@@ -130,7 +125,7 @@ IoUringReactor::~IoUringReactor() {
     // Closing the ring cancels what the kernel still has; after it no block of the ring is written to.
     if (ring_ != nullptr) io_uring_queue_exit(ring_.get());
     for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
-        Socket& socket = sockets_.at(i);
+        IoUringSocket& socket = sockets_.at(i);
         drop_queues(socket);
         if (socket.fd >= 0) ::close(socket.fd);
     }
@@ -147,11 +142,6 @@ IoUringReactor::~IoUringReactor() {
 std::uint64_t IoUringReactor::user_data(Kind kind, SocketId id) {
     return (static_cast<std::uint64_t>(kind) << 56U) |
            (static_cast<std::uint64_t>(id.generation & kGenerationMask) << 32U) | id.index;
-}
-
-IoUringReactor::Socket* IoUringReactor::find(SocketId id) {
-    Socket* socket = sockets_.find(id);
-    return socket == nullptr || socket->closing ? nullptr : socket;
 }
 
 // To be filled by one of the io_uring_prep functions: these leave user_data alone.
@@ -211,7 +201,7 @@ void IoUringReactor::park_blocks() {
     if (added > 0) io_uring_buf_ring_advance(buffers_, added);
     if (missing_.size() == ring_blocks_) return;
     for (const SocketId id : starved_) {
-        if (Socket* socket = find(id)) unsettle(*socket, id);
+        if (IoUringSocket* socket = find(id)) unsettle(*socket, id);
     }
     starved_.clear();
 }
@@ -227,20 +217,6 @@ Slice IoUringReactor::take_block(const Completion& completion) {
 }
 
 // ---- The turn ------------------------------------------------------------------------------------------------------
-
-TimerId IoUringReactor::set_timer(Nanos delay, std::uint64_t cookie) {
-    return timers_.arm(in_turn_ ? now_ : clock_.now(), delay, cookie);
-}
-
-WallTime IoUringReactor::wall_now() const {
-    if (!wall_now_) wall_now_ = clock_.wall_now();
-    return *wall_now_;
-}
-
-void IoUringReactor::wake() {
-    const std::uint64_t one = 1;
-    static_cast<void>(!::write(wake_.get(), &one, sizeof one));  // fails only when the count is full: it wakes anyway
-}
 
 void IoUringReactor::turn(Nanos wait) {
     in_turn_ = true;
@@ -261,12 +237,6 @@ void IoUringReactor::turn(Nanos wait) {
     in_turn_ = false;
 }
 
-Nanos IoUringReactor::bounded(Nanos wait) {
-    if (const auto due = timers_.next_due()) wait = std::min(wait, *due - now_);
-    if (accept_rests_ && accept_exhausted_) wait = std::min(wait, accept_again_ - now_);
-    return std::clamp<Nanos>(wait, Nanos{0}, std::chrono::hours(1));
-}
-
 void IoUringReactor::deliver(const Completion& completion) {
     const auto kind = static_cast<Kind>(completion.user_data >> 56U);
     const auto index = static_cast<std::uint32_t>(completion.user_data);
@@ -281,25 +251,15 @@ void IoUringReactor::deliver(const Completion& completion) {
         listeners_[index].armed = false;
         return accept_some(index);
     }
-    Socket& socket = sockets_.at(index);
+    IoUringSocket& socket = sockets_.at(index);
     const SocketId id{index, socket.generation};
     WEIR_ASSERT(user_data(kind, id) == completion.user_data && socket.requests > 0);
     if (!more) --socket.requests;
     if (kind == Kind::kReceive) return on_receive(id, socket, completion);
-    if (socket.closing) return release_if_done(id);
+    if (socket.closing) return finish_close(id);
     if (kind == Kind::kConnect) return on_connect(id, completion.result);
     if (kind == Kind::kBroken) return on_broken(id);
-    socket.waits_for_room = false;
-    mark_dirty(socket, id);
-    flush_dirty();
-}
-
-void IoUringReactor::deliver_timers() {
-    timers_.advance(now_);
-    while (const auto fired = timers_.take_due()) {
-        events_->on_timer(fired->id, fired->cookie);
-        flush_dirty();
-    }
+    room_came(id, socket);
 }
 
 // ---- Listening -----------------------------------------------------------------------------------------------------
@@ -312,10 +272,6 @@ Result<std::uint32_t> IoUringReactor::listen(const Endpoint& endpoint, const Lis
     const auto index = static_cast<std::uint32_t>(listeners_.size() - 1);
     arm_listener(index);
     return index;
-}
-
-Endpoint IoUringReactor::listener_endpoint(std::uint32_t listener) const {
-    return listener < listeners_.size() ? listeners_[listener].endpoint : Endpoint{};
 }
 
 void IoUringReactor::stop_listening(std::uint32_t listener) {
@@ -336,15 +292,15 @@ void IoUringReactor::arm_listener(std::uint32_t listener) {
 // Plain accept4: unlike a multishot accept it tells the peer's address, and stops when it should.
 void IoUringReactor::accept_some(std::uint32_t listener) {
     for (int i = 0; i < kAcceptsPerTurn && listeners_[listener].fd.valid(); ++i) {
-        if (sockets_.live() >= options_.sockets_max) return rest_accepting(false);
+        if (sockets_.live() >= options_.sockets_max) return note_rest(false);
         SocketAddress peer;
         peer.size = sizeof peer.storage;
         const int fd = ::accept4(listeners_[listener].fd.get(), peer.get(), &peer.size, SOCK_CLOEXEC);
         if (fd < 0 && errno == EAGAIN) break;
-        if (fd < 0 && is_exhaustion(errno)) return rest_accepting(true);
+        if (fd < 0 && is_exhaustion(errno)) return note_rest(true);
         if (fd < 0) continue;  // it went away while it waited
         const std::uint32_t index = sockets_.take();
-        Socket& socket = sockets_.at(index);
+        IoUringSocket& socket = sockets_.at(index);
         const SocketId id{index, socket.generation};
         socket.fd = fd;
         unsettle(socket, id);
@@ -354,16 +310,8 @@ void IoUringReactor::accept_some(std::uint32_t listener) {
     arm_listener(listener);
 }
 
-void IoUringReactor::rest_accepting(bool exhausted) {
-    accept_rests_ = true;
-    accept_exhausted_ = exhausted;
-    accept_again_ = now_ + kAcceptPause;
-}
-
 void IoUringReactor::resume_accepting() {
-    if (!accept_rests_ || sockets_.live() >= options_.sockets_max) return;
-    if (accept_exhausted_ && now_ < accept_again_) return;
-    accept_rests_ = false;
+    if (!rest_is_over()) return;
     for (std::uint32_t i = 0; i < listeners_.size(); ++i) arm_listener(i);
 }
 
@@ -375,7 +323,7 @@ Result<SocketId> IoUringReactor::connect(const Endpoint& endpoint) {
     auto fd = open_stream_socket(endpoint, true);
     if (!fd) return fd.error();
     const std::uint32_t index = sockets_.take();
-    Socket& socket = sockets_.at(index);
+    IoUringSocket& socket = sockets_.at(index);
     const SocketId id{index, socket.generation};
     socket.fd = fd->release();
     socket.connecting = socket.outgoing = true;
@@ -386,11 +334,11 @@ Result<SocketId> IoUringReactor::connect(const Endpoint& endpoint) {
 }
 
 void IoUringReactor::on_connect(SocketId id, int result) {
-    Socket* socket = find(id);
+    IoUringSocket* socket = find(id);
     if (result < 0) {
         begin_close(id);
         events_->on_connected(id, error_of_errno(-result, ErrorSource::kUpstream));
-        release_if_done(id);
+        finish_close(id);
     } else {
         socket->connecting = false;
         if (socket->queue != nullptr || socket->shutdown_asked) mark_dirty(*socket, id);
@@ -400,24 +348,8 @@ void IoUringReactor::on_connect(SocketId id, int result) {
     flush_dirty();
 }
 
-void IoUringReactor::close(SocketId id) {
-    if (find(id) == nullptr) return;
-    begin_close(id);
-    release_if_done(id);
-}
-
-void IoUringReactor::fail(SocketId id, int number) {
-    const Socket* socket = find(id);
-    if (socket == nullptr) return;
-    const ErrorSource source = socket->outgoing ? ErrorSource::kUpstream : ErrorSource::kDownstream;
-    begin_close(id);
-    events_->on_closed(id, error_of_errno(number == 0 ? ECONNRESET : number, source));
-    release_if_done(id);
-    flush_dirty();
-}
-
 void IoUringReactor::begin_close(SocketId id) {
-    Socket* socket = find(id);
+    IoUringSocket* socket = find(id);
     drop_queues(*socket);
     socket->closing = true;
     ++closing_;
@@ -426,8 +358,8 @@ void IoUringReactor::begin_close(SocketId id) {
     }
 }
 
-void IoUringReactor::release_if_done(SocketId id) {
-    Socket& socket = sockets_.at(id.index);
+void IoUringReactor::finish_close(SocketId id) {
+    IoUringSocket& socket = sockets_.at(id.index);
     if (socket.requests > 0) return;
     ::close(socket.fd);
     --closing_;
@@ -436,107 +368,36 @@ void IoUringReactor::release_if_done(SocketId id) {
     sockets_.release(id.index);
 }
 
-void IoUringReactor::drop_queues(Socket& socket) {
-    if (socket.queue != nullptr) queues_.put_back(std::exchange(socket.queue, nullptr));
+void IoUringReactor::drop_queues(IoUringSocket& socket) {
+    drop_send_queue(socket);
     if (socket.held != nullptr) queues_.put_back(std::exchange(socket.held, nullptr));
 }
 
 // ---- Sending -------------------------------------------------------------------------------------------------------
 
-void IoUringReactor::send(SocketId id, Slice bytes) {
-    Socket* socket = find(id);
-    if (socket == nullptr || bytes.empty() || socket->shutdown_asked || socket->broken_errno != 0) return;
-    if (socket->queue == nullptr) socket->queue = queues_.take();
-    socket->queue->push(std::move(bytes));
-    if (socket->queue->bytes() > kSendQueueHighBytes) socket->above_high = true;
-    mark_dirty(*socket, id);
-}
-
-std::size_t IoUringReactor::unsent_bytes(SocketId id) const {
-    const Socket* socket = const_cast<IoUringReactor*>(this)->find(id);
-    return socket == nullptr || socket->queue == nullptr ? 0 : socket->queue->bytes();
-}
-
-void IoUringReactor::shutdown_send(SocketId id) {
-    Socket* socket = find(id);
-    if (socket == nullptr || socket->shutdown_asked) return;
-    socket->shutdown_asked = true;
-    mark_dirty(*socket, id);
-}
-
-void IoUringReactor::mark_dirty(Socket& socket, SocketId id) {
-    if (socket.dirty) return;
-    socket.dirty = true;
-    dirty_.push_back(id);
-}
-
-void IoUringReactor::flush_dirty() {
-    if (flushing_) return;  // called from an event that a flush delivered: the loop below goes on with it
-    flushing_ = true;
-    for (std::size_t i = 0; i < dirty_.size(); ++i) flush(dirty_[i]);
-    dirty_.clear();
-    flushing_ = false;
-}
-
-void IoUringReactor::flush(SocketId id) {
-    Socket* socket = find(id);
-    if (socket == nullptr) return;
-    socket->dirty = false;
-    if (socket->connecting || socket->waits_for_room) {
-        if (socket->queue != nullptr) socket->queue->settle(blocks_);
-        return;
-    }
-    const auto written = socket->queue == nullptr ? SendQueue::Written{} : socket->queue->write_to(socket->fd);
-    if (written.number != 0) return send_failed(id, written.number);
-    if (written.full) {
-        socket->waits_for_room = true;
-        socket->queue->settle(blocks_);
-        io_uring_prep_poll_add(next_request(Kind::kRoom, id), socket->fd, POLLOUT);
-        ++socket->requests;
-    } else {
-        if (socket->queue != nullptr) queues_.put_back(std::exchange(socket->queue, nullptr));
-        if (socket->shutdown_asked && !socket->shutdown_done) {
-            socket->shutdown_done = true;
-            static_cast<void>(::shutdown(socket->fd, SHUT_WR));  // fails only on a broken one, which receiving tells
-        }
-    }
-    tell_drained(id);
-}
-
-void IoUringReactor::tell_drained(SocketId id) {
-    Socket* socket = find(id);
-    if (socket == nullptr || !socket->above_high || unsent_bytes(id) > kSendQueueLowBytes) return;
-    socket->above_high = false;
-    events_->on_drained(id);
-}
-
-// What the peer sent before it broke is still delivered, and then `on_closed`: an early answer of a backend that stops
-// reading is an answer.
-void IoUringReactor::send_failed(SocketId id, int number) {
-    Socket* socket = find(id);
-    if (socket->ended || socket->paused) return fail(id, number);
-    if (socket->queue != nullptr) queues_.put_back(std::exchange(socket->queue, nullptr));
-    socket->broken_errno = static_cast<std::uint16_t>(number);
-    tell_drained(id);
+bool IoUringReactor::await_room(SocketId id, IoUringSocket& socket) {
+    io_uring_prep_poll_add(next_request(Kind::kRoom, id), socket.fd, POLLOUT);
+    ++socket.requests;
+    return true;
 }
 
 // ---- Receiving -----------------------------------------------------------------------------------------------------
 
 void IoUringReactor::pause_receiving(SocketId id) {
-    Socket* socket = find(id);
+    IoUringSocket* socket = find(id);
     if (socket == nullptr || socket->paused) return;
     socket->paused = true;
     unsettle(*socket, id);
 }
 
 void IoUringReactor::resume_receiving(SocketId id) {
-    Socket* socket = find(id);
+    IoUringSocket* socket = find(id);
     if (socket == nullptr || !socket->paused) return;
     socket->paused = false;
     unsettle(*socket, id);
 }
 
-void IoUringReactor::unsettle(Socket& socket, SocketId id) {
+void IoUringReactor::unsettle(IoUringSocket& socket, SocketId id) {
     if (socket.unsettled) return;
     socket.unsettled = true;
     unsettled_.push_back(id);
@@ -550,7 +411,7 @@ void IoUringReactor::settle_sockets() {
 }
 
 void IoUringReactor::settle(SocketId id) {
-    Socket* socket = find(id);
+    IoUringSocket* socket = find(id);
     if (socket == nullptr) return;
     socket->unsettled = false;
     if (socket->connecting) return;
@@ -568,7 +429,7 @@ void IoUringReactor::settle(SocketId id) {
     }
 }
 
-void IoUringReactor::arm_receive(Socket& socket, SocketId id) {
+void IoUringReactor::arm_receive(IoUringSocket& socket, SocketId id) {
     io_uring_sqe* request = next_request(Kind::kReceive, id);
     io_uring_prep_recv_multishot(request, socket.fd, nullptr, 0, 0);
     request->flags |= IOSQE_BUFFER_SELECT;
@@ -577,10 +438,10 @@ void IoUringReactor::arm_receive(Socket& socket, SocketId id) {
     ++socket.requests;
 }
 
-void IoUringReactor::on_receive(SocketId id, Socket& socket, const Completion& completion) {
+void IoUringReactor::on_receive(SocketId id, IoUringSocket& socket, const Completion& completion) {
     Slice bytes = take_block(completion);
     if ((completion.flags & IORING_CQE_F_MORE) == 0) socket.receiving = socket.cancelling = false;
-    if (socket.closing) return release_if_done(id);
+    if (socket.closing) return finish_close(id);
     // The receive may have ended for a reason that is no end of the socket.
     if (!socket.receiving && completion.result != -ENOBUFS) unsettle(socket, id);
     if (completion.result > 0) return on_received_bytes(id, socket, std::move(bytes));
@@ -601,7 +462,7 @@ void IoUringReactor::on_receive(SocketId id, Socket& socket, const Completion& c
     tell_stop(id);
 }
 
-void IoUringReactor::on_received_bytes(SocketId id, Socket& socket, Slice bytes) {
+void IoUringReactor::on_received_bytes(SocketId id, IoUringSocket& socket, Slice bytes) {
     if (socket.paused || socket.held != nullptr) {
         if (socket.held == nullptr) socket.held = queues_.take();
         socket.held->push(std::move(bytes));
@@ -613,7 +474,7 @@ void IoUringReactor::on_received_bytes(SocketId id, Socket& socket, Slice bytes)
 
 void IoUringReactor::deliver_held(SocketId id) {
     while (true) {
-        Socket* socket = find(id);
+        IoUringSocket* socket = find(id);
         if (socket == nullptr || socket->paused) return;
         if (socket->held == nullptr) break;
         Slice bytes = socket->held->pop();
@@ -626,7 +487,7 @@ void IoUringReactor::deliver_held(SocketId id) {
 
 // Tells of an end or an error of receiving, when nothing that came before it is held.
 void IoUringReactor::tell_stop(SocketId id) {
-    Socket* socket = find(id);
+    IoUringSocket* socket = find(id);
     if (socket == nullptr || socket->paused || socket->held != nullptr || socket->ended) return;
     if (!socket->end_came && socket->receive_errno == 0) return;
     if (socket->broken_errno != 0) return fail(id, socket->broken_errno);
