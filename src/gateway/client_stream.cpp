@@ -21,6 +21,8 @@ constexpr std::uint64_t kHeldMessageBytesMax = 1024 * 1024;
 // mostly stays there, and each of its runs would be walked twice.
 constexpr std::uint32_t kSinglyAfterRun = 64;
 
+constexpr std::size_t kShortHeaderBytes = 6;  // of a masked frame of at most 125 bytes
+
 // What can't be compressed grows by a few bytes a block (RFC 1951 3.2.4): a message at its bound may be a little longer
 // on the wire.
 constexpr std::uint64_t deflate_slack(std::uint64_t bytes) {
@@ -89,12 +91,27 @@ void ClientStream::run(Walk& walk) {
         while (!dead_ && !pending_ && walk.position < walk.bytes.size()) {
             if (in_frame_) {
                 read_payload(walk);
-            } else {
-                read_header(walk);
+                continue;
             }
+            skim(walk);
+            if (walk.position < walk.bytes.size()) read_header(walk);
         }
     } while (!settle_run(walk));
     if (!dead_ && !pending_) forward_range(walk, walk.bytes.size());
+}
+
+// Short messages that no rule looks into: all that read_header and its like would find out is in two bytes.
+void ClientStream::skim(Walk& walk) {
+    if (header_have_ > 0 || in_message_ || needs_content()) return;
+    const auto all = walk.bytes.bytes();
+    while (singly_ == 0) {
+        const std::size_t at = walk.position;
+        const std::size_t whole = ws::short_message_bytes(all.subspan(at), true);
+        if (whole == 0) return;
+        if (rules_.message_bytes_max > 0 && whole - kShortHeaderBytes > rules_.message_bytes_max) return;
+        message_binary_ = (all[at] & 0x0FU) == static_cast<unsigned>(ws::Opcode::kBinary);
+        join_run(walk, rule_of_opcode(), at, at + whole);
+    }
 }
 
 void ClientStream::read_header(Walk& walk) {
@@ -239,21 +256,21 @@ void ClientStream::begin_message(Walk& walk, std::size_t header_at, bool split) 
         return;
     }
     if (joins) {
-        join_run(walk, *rule, header_at);
+        join_run(walk, *rule, header_at, walk.position + static_cast<std::size_t>(frame_.payload_bytes));
     } else {
         if (singly_ > 0) --singly_;
         apply(walk, walk.sink.on_message(*rule), header_at, split);
     }
 }
 
-void ClientStream::join_run(Walk& walk, std::size_t rule, std::size_t header_at) {
+void ClientStream::join_run(Walk& walk, std::size_t rule, std::size_t frame_at, std::size_t frame_end) {
     if (rule != walk.run_rule && !settle_run(walk)) return;
     if (walk.run_messages == 0) {
-        walk.run_from = header_at;
+        walk.run_from = frame_at;
         walk.run_rule = rule;
     }
     ++walk.run_messages;
-    walk.position += static_cast<std::size_t>(frame_.payload_bytes);
+    walk.position = frame_end;
     payload_left_ = 0;
     message_mode_ = frame_mode_ = Mode::kPass;
 }

@@ -129,6 +129,7 @@ class ClientStream {
     };
 
     void run(Walk& walk);
+    void skim(Walk& walk);
     void read_header(Walk& walk);
     void read_payload(Walk& walk);
     void begin_frame(Walk& walk, std::size_t header_at, bool split);
@@ -142,7 +143,7 @@ class ClientStream {
     void hold(std::span<const std::uint8_t> raw, bool control);
     void resolve_held(Walk& walk, bool complete);
     void release_held(Walk& walk, bool pass);
-    void join_run(Walk& walk, std::size_t rule, std::size_t header_at);
+    void join_run(Walk& walk, std::size_t rule, std::size_t frame_at, std::size_t frame_end);
     // Decides the run, if there is one. False: the walk is back at its beginning, and goes on message by message.
     [[nodiscard]] bool settle_run(Walk& walk);
     void apply(Walk& walk, Verdict verdict, std::size_t header_at, bool split);
