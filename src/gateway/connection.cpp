@@ -4,6 +4,7 @@
 #include "gateway/head_writer.h"
 #include "gateway/worker.h"
 #include "protocol/forwarded/forwarded.h"
+#include "protocol/ws/frame.h"
 #include "protocol/ws/handshake.h"
 
 namespace weir::gateway {
@@ -68,6 +69,9 @@ void Connection::take_bytes(net::Slice bytes) {
                 bytes = worker_.reactor().blocks().copy(bytes.bytes());
             stash_.push_back(std::move(bytes));
             settle_receiving();
+            break;
+        case State::kClosing:
+            read_close_reply(bytes);
             break;
         case State::kLingering:
         case State::kClosed:
@@ -172,6 +176,7 @@ void Connection::on_downstream_end() {
             break;
         case State::kProxyHeader:
         case State::kHead:
+        case State::kClosing:
         case State::kLingering:
             retire();
             break;
@@ -288,6 +293,7 @@ void Connection::drain(bool now) {
             }
             break;
         case State::kProxyHeader:
+        case State::kClosing:
         case State::kLingering:
             if (now) retire();
             break;
@@ -349,8 +355,31 @@ void Connection::send_answer(const OwnAnswer& answer) {
 
 // Sends FIN and reads on for a while: closing with unread bytes would reset the connection, and the answer with it.
 void Connection::linger() {
-    if (state_ == State::kClosed) return;
-    state_ = State::kLingering;
+    if (!leave_exchange(State::kLingering)) return;
+    worker_.reactor().shutdown_send(downstream_);
+}
+
+// A Close frame has gone out. RFC 6455 7.1.1: the client answers with its own, and then the server ends the connection.
+void Connection::await_close_reply() {
+    static_cast<void>(leave_exchange(State::kClosing));
+}
+
+void Connection::read_close_reply(const net::Slice& bytes) {
+    const auto frame = protocol::ws::parse_frame_header(bytes.bytes(), {.masked = true, .rsv1_allowed = false});
+    const bool is_close = frame && *frame && (*frame)->opcode == protocol::ws::Opcode::kClose &&
+                          bytes.size() == (*frame)->header_bytes + (*frame)->payload_bytes;
+    if (is_close) {
+        retire();
+    } else {
+        linger();  // messages that were on their way, a Close in pieces, or no WebSocket at all
+    }
+}
+
+// Nothing more will be exchanged; the peer's end is awaited, for as long as `timeouts.close` says. False: there is
+// nobody to wait for.
+bool Connection::leave_exchange(State next) {
+    if (state_ == State::kClosed) return false;
+    state_ = next;
     stash_.clear();
     exchange_.reset();
     if (upstream_.valid()) release_upstream(false);
@@ -358,13 +387,12 @@ void Connection::linger() {
         // The peer has ended: what it is owed is sent, then the socket goes.
         if (!downstream_.valid() || worker_.reactor().unsent_bytes(downstream_) == 0) {
             retire();
-            return;
+            return false;
         }
     }
-    worker_.reactor().shutdown_send(downstream_);
-    unsent_last_ = worker_.reactor().unsent_bytes(downstream_) + 1;
     settle_receiving();
     arm(Timer::kClose, worker_.snapshot()->config->timeouts.close);
+    return true;
 }
 
 void Connection::retire() {

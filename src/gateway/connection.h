@@ -4,6 +4,7 @@
 //   kProxyHeader -> kHead -> kAdmitting -> kConnecting -> kExchange -> kHead ...        (HTTP, keep-alive)
 //                                                            `-> kRelay                  (WebSocket)
 //   from anywhere -> kLingering (an answer was sent, the peer's end is awaited) -> kClosed
+//                 -> kClosing (a handshake was completed to be refused, the client's Close is awaited) -> kClosed
 //
 // One worker's thread; owned by the Worker, which frees it at the end of a turn.
 #pragma once
@@ -71,6 +72,7 @@ class Connection final : public AdmissionWaiter, public RelayHost {
         kConnecting,
         kExchange,
         kRelay,
+        kClosing,
         kLingering,
         kClosed
     };
@@ -117,6 +119,9 @@ class Connection final : public AdmissionWaiter, public RelayHost {
     void answer_error(const Error& error);
     void send_answer(const OwnAnswer& answer);
     void linger();
+    void await_close_reply();
+    void read_close_reply(const net::Slice& bytes);
+    [[nodiscard]] bool leave_exchange(State next);
     void retire();
     void arm(Timer kind, Nanos delay);
     void disarm();
@@ -137,8 +142,7 @@ class Connection final : public AdmissionWaiter, public RelayHost {
     bool receiving_upstream_ = true;
     bool downstream_end_ = false;
     bool taking_stash_ = false;
-    std::size_t unsent_last_ = 0;  // when lingering was last looked at: less is progress
-    bool awaiting_ = false;        // a decision about its request
+    bool awaiting_ = false;  // a decision about its request
     std::string head_;
     std::vector<net::Slice> stash_;  // bytes that wait for their turn
     std::unique_ptr<Exchange> exchange_;

@@ -179,7 +179,7 @@ void Connection::deny_websocket(std::uint16_t code, std::string_view reason) {
     std::string out = ws::switching_protocols(exchange_->key, exchange_->subprotocol, exchange_->rate_limit_fields);
     out += ws::server_frame(ws::Opcode::kClose, ws::close_payload(code, reason));
     to_downstream(out);
-    linger();
+    await_close_reply();
 }
 
 void Connection::proceed(const http::RequestHead& request) {
