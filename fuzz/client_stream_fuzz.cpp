@@ -20,6 +20,15 @@ struct Sink final : ClientStreamSink {
         if (later) return Verdict::kPending;
         return passes ? Verdict::kPass : Verdict::kDrop;
     }
+    bool on_run(std::size_t rule, std::uint32_t messages) override {
+        WEIR_ASSERT(messages > 0);
+        if (later) return false;
+        for (std::size_t i = 1; i <= messages; ++i) {
+            if ((drops >> ((rules.size() + i) % 8) & 1U) != 0) return false;
+        }
+        rules.insert(rules.end(), messages, rule);
+        return true;
+    }
     void forward(net::Slice bytes) override {
         WEIR_ASSERT(code == 0 && !closed);
         forwarded.append(bytes.text());

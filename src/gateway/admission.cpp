@@ -56,8 +56,11 @@ CallerPlan Admission::plan(const Snapshot& snapshot, const policy::Caller& calle
             };
             const auto first_shadow = std::stable_partition(planned.begin(), planned.end(),
                                                             [&](const auto& take) { return !shadowed(take); });
-            rule.enforced = static_cast<std::uint16_t>(first_shadow - planned.begin());
-            rule.shadow = static_cast<std::uint16_t>(planned.end() - first_shadow);
+            rule.enforced = static_cast<std::uint8_t>(first_shadow - planned.begin());
+            rule.shadow = static_cast<std::uint8_t>(planned.end() - first_shadow);
+            rule.by_runs = rule.shadow == 0 && std::none_of(planned.begin(), planned.end(), [](const auto& take) {
+                               return take.take.rule->count_denied;
+                           });
             for (const policy::PlannedTake& take : planned) {
                 plan.takes.push_back(take.take);
                 plan.limits.push_back(take.limit);
@@ -78,20 +81,14 @@ const AdmissionOutcome* Admission::decide(const EventContext& context, const Rul
     outcome_.count = 0;
     if (rule.enforced > 0) {
         const auto takes = std::span(plan.takes).subspan(rule.begin, rule.enforced);
-        const bool timed = ++sample_ % kTimedDecisionEvery == 0;
-        const auto before = timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
         const auto decisions = std::span(spare_->decisions).first(takes.size());
-        const auto answer = shared_.store.take(takes, now, decisions, *spare_);
+        const auto answer = take(takes, decisions, now);
         if (!answer) {
             spare_->rule = rule;
             spare_->context = context;
             waiting_.push_back(std::move(spare_));
             spare_ = std::make_unique<Pending>(*this);
             return nullptr;
-        }
-        if (timed) {
-            const std::chrono::duration<double> took = std::chrono::steady_clock::now() - before;
-            shard_.observe(decision_seconds_, took.count());
         }
         const bool plain = answer->has_value() && !context.needs_verdicts && all_allow(decisions);
         if (plain) {
@@ -104,6 +101,34 @@ const AdmissionOutcome* Admission::decide(const EventContext& context, const Rul
     }
     if (rule.shadow > 0 && outcome_.passes) take_shadow(context, rule, now);
     return &outcome_;
+}
+
+bool Admission::take_run(const EventContext& context, const RulePlan& rule, std::uint32_t events, MonoTime now) {
+    // A store that answers later would be asked twice for what it does not admit.
+    if (!rule.by_runs || rule.enforced == 0 || &shared_.store != shared_.local) return false;
+    const CallerPlan& plan = *context.plan;
+    std::array<limit::Take, kBucketsPerEventMax> takes;
+    for (std::size_t i = 0; i < rule.enforced; ++i) {
+        takes[i] = plan.takes[rule.begin + i];
+        takes[i].cost *= events;
+    }
+    const auto decisions = std::span(spare_->decisions).first(rule.enforced);
+    const auto answer = take(std::span(takes).first(rule.enforced), decisions, now);
+    if (!answer->has_value() || !all_allow(decisions)) return false;
+    for (std::size_t i = 0; i < rule.enforced; ++i) {
+        count(context, plan.limits[rule.begin + i], &LimitCells::ByTier::allowed, events);
+    }
+    return true;
+}
+
+std::optional<Result<void>> Admission::take(std::span<const limit::Take> takes, std::span<limit::Decision> decisions,
+                                            MonoTime now) {
+    if (++sample_ % kTimedDecisionEvery != 0) return shared_.store.take(takes, now, decisions, *spare_);
+    const auto before = std::chrono::steady_clock::now();
+    const auto answer = shared_.store.take(takes, now, decisions, *spare_);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - before;
+    if (answer) shard_.observe(decision_seconds_, took.count());
+    return answer;
 }
 
 void Admission::finish(const EventContext& context, const RulePlan& rule, std::span<const limit::Decision> decisions,
@@ -174,9 +199,10 @@ void Admission::take_shadow(const EventContext& context, const RulePlan& rule, M
     }
 }
 
-void Admission::count(const EventContext& context, policy::LimitId limit, metrics::Cell LimitCells::ByTier::*outcome) {
+void Admission::count(const EventContext& context, policy::LimitId limit, metrics::Cell LimitCells::ByTier::*outcome,
+                      std::int64_t events) {
     const LimitCells& cells = context.route->cells.limits[limit];
-    if (context.plan->tier < cells.tiers.size()) shard_.add(cells.tiers[context.plan->tier].*outcome);
+    if (context.plan->tier < cells.tiers.size()) shard_.add(cells.tiers[context.plan->tier].*outcome, events);
 }
 
 void Admission::on_late_answer(Pending& pending, const Result<void>& answer) {

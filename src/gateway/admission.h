@@ -23,9 +23,11 @@ namespace weir::gateway {
 // The buckets of one rule: a range of CallerPlan::takes, enforced ones before those in shadow.
 struct RulePlan {
     std::uint32_t begin = 0;
-    std::uint16_t enforced = 0;
-    std::uint16_t shadow = 0;
+    std::uint8_t enforced = 0;
+    std::uint8_t shadow = 0;
+    bool by_runs = false;  // several events at once are the same as one by one: no shadow, no denied event counts
 };
+static_assert(kBucketsPerEventMax <= UINT8_MAX);
 
 struct CallerPlan {
     std::vector<RulePlan> rules;
@@ -78,6 +80,10 @@ class Admission {
     // nullptr: the answer comes by `context.waiter`. Otherwise valid until the next call.
     [[nodiscard]] const AdmissionOutcome* decide(const EventContext& context, const RulePlan& rule, MonoTime now);
 
+    // Several events of the same rule at the same time, in one step: true when all are admitted. False when they
+    // aren't, or when that can't be said at once; nothing was taken then, and each is to be decided by itself.
+    [[nodiscard]] bool take_run(const EventContext& context, const RulePlan& rule, std::uint32_t events, MonoTime now);
+
     // Now and then: writes what the denial log left out; with `everything` also what is not due yet.
     void tick(MonoTime now, bool everything = false);
     // A refusal that no limit made ("blocked"): logged as denials are, under `what` in place of a limit.
@@ -90,7 +96,11 @@ class Admission {
     void finish(const EventContext& context, const RulePlan& rule, std::span<const limit::Decision> decisions,
                 const Result<void>& outcome, MonoTime now);
     void take_shadow(const EventContext& context, const RulePlan& rule, MonoTime now);
-    void count(const EventContext& context, policy::LimitId limit, metrics::Cell LimitCells::ByTier::*outcome);
+    void count(const EventContext& context, policy::LimitId limit, metrics::Cell LimitCells::ByTier::*outcome,
+               std::int64_t events = 1);
+    // The step itself, one in so many of them timed.
+    [[nodiscard]] std::optional<Result<void>> take(std::span<const limit::Take> takes,
+                                                   std::span<limit::Decision> decisions, MonoTime now);
     [[nodiscard]] log::DenialLog::Answer ask_denial_log(const log::Denial& denial, MonoTime now);
     void log_denial(const EventContext& context, const policy::Verdict& verdict, MonoTime now, bool shadow);
     void write_denial(const log::Denial& denial, std::uint64_t left_out, std::string_view message);

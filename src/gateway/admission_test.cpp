@@ -94,10 +94,10 @@ class Waiter final : public AdmissionWaiter {
 
 class AdmissionTest : public testing::Test {
   protected:
-    // Limits A: 3/m, B: 1/m, S: 2/m in shadow.
+    // Limits A: 3/m, B: 1/m, S: 2/m in shadow, D: 3/m where denied events count.
     AdmissionTest() {
         policy::LimitTable::Options options;
-        for (const auto& [name, count] : {std::pair{"A", 3}, {"B", 1}, {"S", 2}}) {
+        for (const auto& [name, count] : {std::pair{"A", 3}, {"B", 1}, {"S", 2}, {"D", 3}}) {
             policy::LimitSpec spec;
             spec.name = name;
             for (const char* tier : {"anonymous", "authenticated"}) {
@@ -106,6 +106,7 @@ class AdmissionTest : public testing::Test {
             spec.base = limit::Rate{static_cast<std::uint64_t>(count), std::chrono::seconds(60)};
             spec.algorithm = limit::Algorithm::kFixedWindow;
             if (spec.name == "S") spec.shadow = true;
+            if (spec.name == "D") spec.count_denied = true;
             options.specs.push_back(spec);
         }
         std::vector<std::string> problems;
@@ -123,8 +124,9 @@ class AdmissionTest : public testing::Test {
         caller_.address = *IpAddress::parse("203.0.113.7");
     }
     // After config_ is as the test wants it.
-    void start() {
-        shared_ = std::make_unique<Shared>(store_, &local_, registry_, log_, HashKey{1, 2});
+    void start() { start_on(store_); }
+    void start_on(limit::Store& store) {
+        shared_ = std::make_unique<Shared>(store, &local_, registry_, log_, HashKey{1, 2});
         snapshot_ = std::make_shared<Snapshot>(std::make_shared<config::Config>(std::move(config_)), shared_->hash_key,
                                                1, registry_);
         reactor_ = network_.make_reactor();
@@ -137,6 +139,10 @@ class AdmissionTest : public testing::Test {
         for (const auto name : names) limits.push_back(snapshot_->config->limits->find(name));
         const std::vector<LimitId>* rule = &limits;
         return admission_->plan(*snapshot_, caller_, 7, std::span(&rule, 1));
+    }
+    bool take_run(const CallerPlan& plan, std::uint32_t events) {
+        const EventContext context{snapshot_.get(), &snapshot_->routes[0], &plan, &caller_.address, false, &waiter_};
+        return admission_->take_run(context, plan.rules[0], events, now_);
     }
     const AdmissionOutcome* decide(const CallerPlan& plan) {
         return admission_->decide(
@@ -181,6 +187,31 @@ TEST_F(AdmissionTest, TakesFromAllOrFromNone) {
     EXPECT_EQ(counted("A", "denied"), 1);
     EXPECT_EQ(counted("B", "allowed"), 1);
     EXPECT_EQ(counted("B", "denied"), 5);
+}
+
+TEST_F(AdmissionTest, TakesARunOfEventsAtOnceOrNothingOfIt) {
+    start_on(local_);
+    const CallerPlan a = plan({"A"});
+    EXPECT_TRUE(take_run(a, 2));
+    EXPECT_FALSE(take_run(a, 2)) << "one is left of three";
+    EXPECT_FALSE(take_run(plan({"A", "B"}), 2)) << "B has one";
+    EXPECT_TRUE(decide(a)->passes);
+    EXPECT_FALSE(decide(a)->passes);
+    EXPECT_EQ(counted("A", "allowed"), 3);
+    EXPECT_EQ(counted("A", "denied"), 1) << "a run that is not admitted is no denial: its events are asked for again";
+    EXPECT_EQ(counted("B", "allowed"), 0);
+    EXPECT_FALSE(take_run(plan({"A", "S"}), 1)) << "a shadow takes and logs for each event";
+}
+
+TEST_F(AdmissionTest, TakesNoRunWhereTheStoreAnswersLater) {
+    start();
+    EXPECT_FALSE(take_run(plan({"A"}), 1));
+    EXPECT_EQ(store_.asked, 0U);
+}
+
+TEST_F(AdmissionTest, TakesNoRunWhereDeniedEventsCount) {
+    start_on(local_);
+    EXPECT_FALSE(take_run(plan({"D"}), 1));
 }
 
 TEST_F(AdmissionTest, LogsADenialOnceAndThenHowManyWereLeftOut) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace weir::gateway {
 
@@ -15,6 +16,12 @@ namespace {
 constexpr std::uint64_t kInflateFactorMax = 1032;
 // Held when the route sets no message_bytes_max.
 constexpr std::uint64_t kHeldMessageBytesMax = 1024 * 1024;
+
+// After a run that was not admitted whole, so many more messages are asked about one by one: a client beyond its limit
+// mostly stays there, and each of its runs would be walked twice.
+constexpr std::uint32_t kSinglyAfterRun = 64;
+
+constexpr std::size_t kShortHeaderBytes = 6;  // of a masked frame of at most 125 bytes
 
 // What can't be compressed grows by a few bytes a block (RFC 1951 3.2.4): a message at its bound may be a little longer
 // on the wire.
@@ -39,14 +46,14 @@ void ClientStream::Held::for_each_segment(Visit&& visit) const {
 
 void ClientStream::receive(net::Slice bytes, ClientStreamSink& sink, StreamTools& tools, net::BlockPool& blocks) {
     WEIR_ASSERT(!pending_);
-    Walk walk{std::move(bytes), 0, 0, sink, tools, blocks};
+    Walk walk{.bytes = std::move(bytes), .sink = sink, .tools = tools, .blocks = blocks};
     run(walk);
 }
 
 void ClientStream::decided(bool pass, ClientStreamSink& sink, StreamTools& tools, net::BlockPool& blocks) {
     WEIR_ASSERT(pending_);
     pending_ = false;
-    Walk walk{std::move(pending_rest_), 0, 0, sink, tools, blocks};
+    Walk walk{.bytes = std::move(pending_rest_), .sink = sink, .tools = tools, .blocks = blocks};
     pending_rest_ = {};
     if (pending_held_) {
         pending_held_ = false;
@@ -80,14 +87,31 @@ std::size_t ClientStream::held_bytes() const {
 }
 
 void ClientStream::run(Walk& walk) {
-    while (!dead_ && !pending_ && walk.position < walk.bytes.size()) {
-        if (in_frame_) {
-            read_payload(walk);
-        } else {
-            read_header(walk);
+    do {
+        while (!dead_ && !pending_ && walk.position < walk.bytes.size()) {
+            if (in_frame_) {
+                read_payload(walk);
+                continue;
+            }
+            skim(walk);
+            if (walk.position < walk.bytes.size()) read_header(walk);
         }
-    }
+    } while (!settle_run(walk));
     if (!dead_ && !pending_) forward_range(walk, walk.bytes.size());
+}
+
+// Short messages that no rule looks into: all that read_header and its like would find out is in two bytes.
+void ClientStream::skim(Walk& walk) {
+    if (header_have_ > 0 || in_message_ || needs_content()) return;
+    const auto all = walk.bytes.bytes();
+    while (singly_ == 0) {
+        const std::size_t at = walk.position;
+        const std::size_t whole = ws::short_message_bytes(all.subspan(at), true);
+        if (whole == 0) return;
+        if (rules_.message_bytes_max > 0 && whole - kShortHeaderBytes > rules_.message_bytes_max) return;
+        message_binary_ = (all[at] & 0x0FU) == static_cast<unsigned>(ws::Opcode::kBinary);
+        join_run(walk, rule_of_opcode(), at, at + whole);
+    }
 }
 
 void ClientStream::read_header(Walk& walk) {
@@ -106,6 +130,7 @@ void ClientStream::read_header(Walk& walk) {
         return;
     }
     if (!parsed->has_value()) {
+        if (!settle_run(walk)) return;
         forward_range(walk, split ? walk.pass_from : header_at);
         if (!split) std::copy(candidate.begin(), candidate.end(), header_.begin());
         header_have_ = static_cast<std::uint8_t>(candidate.size());
@@ -175,6 +200,7 @@ void ClientStream::begin_frame(Walk& walk, std::size_t header_at, bool split) {
 }
 
 void ClientStream::begin_control(Walk& walk, std::size_t header_at, bool split) {
+    if (!settle_run(walk)) return;
     in_frame_ = true;
     if (frame_.opcode == ws::Opcode::kClose) {
         // At most 139 bytes, and the last ones of the stream: kept back until what they say can be checked.
@@ -204,15 +230,15 @@ void ClientStream::begin_control(Walk& walk, std::size_t header_at, bool split) 
 void ClientStream::begin_message(Walk& walk, std::size_t header_at, bool split) {
     message_binary_ = frame_.opcode == ws::Opcode::kBinary;
     message_compressed_ = frame_.rsv1;
-    const bool inflate = must_inflate();
-    if (!inflate && !needs_content()) {
-        apply(walk, walk.sink.on_message(rule_of_opcode()), header_at, split);
-        return;
-    }
     const auto here = walk.bytes.bytes().subspan(walk.position);
     const bool whole_frame_here = frame_.fin && here.size() >= frame_.payload_bytes;
+    const bool joins = whole_frame_here && !split && singly_ == 0;
+    if (!joins && !settle_run(walk)) return;
+    const bool inflate = must_inflate();
     std::optional<std::size_t> rule;
-    if (frame_.payload_bytes > (inflate ? held_bytes_max() : inspect_bytes())) {
+    if (!inflate && !needs_content()) {
+        rule = rule_of_opcode();
+    } else if (frame_.payload_bytes > (inflate ? held_bytes_max() : inspect_bytes())) {
         rule = judge(walk.tools, {}, false);  // its size is all that can be known of it; nothing of it is held
     } else if (whole_frame_here) {
         const auto payload = here.first(static_cast<std::size_t>(frame_.payload_bytes));
@@ -229,7 +255,37 @@ void ClientStream::begin_message(Walk& walk, std::size_t header_at, bool split) 
         fail(walk, split ? walk.pass_from : header_at, ws::close_code::kMessageTooBig, "message too big when inflated");
         return;
     }
-    apply(walk, walk.sink.on_message(*rule), header_at, split);
+    if (joins) {
+        join_run(walk, *rule, header_at, walk.position + static_cast<std::size_t>(frame_.payload_bytes));
+    } else {
+        if (singly_ > 0) --singly_;
+        apply(walk, walk.sink.on_message(*rule), header_at, split);
+    }
+}
+
+void ClientStream::join_run(Walk& walk, std::size_t rule, std::size_t frame_at, std::size_t frame_end) {
+    if (rule != walk.run_rule && !settle_run(walk)) return;
+    if (walk.run_messages == 0) {
+        walk.run_from = frame_at;
+        walk.run_rule = rule;
+    }
+    ++walk.run_messages;
+    walk.position = frame_end;
+    payload_left_ = 0;
+    message_mode_ = frame_mode_ = Mode::kPass;
+}
+
+bool ClientStream::settle_run(Walk& walk) {
+    const std::uint32_t messages = std::exchange(walk.run_messages, 0);
+    if (messages == 0) return true;
+    if (walk.sink.on_run(walk.run_rule, messages)) {
+        messages_passed_ += messages;
+        return true;
+    }
+    singly_ = messages + kSinglyAfterRun;
+    walk.position = walk.run_from;
+    in_frame_ = false;
+    return false;
 }
 
 void ClientStream::continue_message(Walk& walk, std::size_t header_at, bool split) {
@@ -370,6 +426,7 @@ void ClientStream::forward_range(Walk& walk, std::size_t end) {
 }
 
 void ClientStream::fail(Walk& walk, std::size_t frame_at, std::uint16_t code, std::string_view reason) {
+    if (!settle_run(walk)) return;
     forward_range(walk, frame_at);
     in_frame_ = false;
     dead_ = true;

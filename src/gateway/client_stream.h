@@ -9,6 +9,10 @@
 //   verdicts           pass        drop        pass        pass
 //   forwarded        [0 ........)            [.................. )
 //
+// Runs. Messages of one rule that lie whole and side by side in a slice are decided together where the sink can: one
+// step of the store for all of them, and the same answer as one by one gives, since they came at the same time. When
+// not all of them are admitted, nothing was taken, and the walk goes back and asks for each.
+//
 // Waiting messages. With a content rule a message is held (copied) until it is complete or longer than `inspect_bytes`;
 // control frames between its fragments are held with it, so that nothing is re-ordered. A compressed message is held
 // whole, so that one which inflates beyond `message_bytes_max` is refused before a byte of it has gone. Held bytes are
@@ -39,6 +43,9 @@ class ClientStreamSink {
     // Decides about the next message: `rule` is an index of the route's rules, kNoRule or kUnjudgeable. kPending: the
     // answer comes by `ClientStream::decided`; until then no more bytes are given to the stream.
     virtual Verdict on_message(std::size_t rule) = 0;
+    // Decides about `messages` messages of one rule at once: true when all of them pass. False when they don't, or when
+    // it can't be said now: nothing was taken, and each is asked about by itself.
+    virtual bool on_run(std::size_t rule, std::uint32_t messages) = 0;
     virtual void forward(net::Slice bytes) = 0;
     // The client broke the framing or a bound: close with this code. The stream takes no more bytes.
     virtual void refuse(std::uint16_t close_code, std::string_view reason) = 0;
@@ -115,9 +122,14 @@ class ClientStream {
         ClientStreamSink& sink;
         StreamTools& tools;
         net::BlockPool& blocks;
+        // The run that ends at `position`: walked over, not yet decided.
+        std::size_t run_from = 0;
+        std::size_t run_rule = 0;
+        std::uint32_t run_messages = 0;
     };
 
     void run(Walk& walk);
+    void skim(Walk& walk);
     void read_header(Walk& walk);
     void read_payload(Walk& walk);
     void begin_frame(Walk& walk, std::size_t header_at, bool split);
@@ -131,6 +143,9 @@ class ClientStream {
     void hold(std::span<const std::uint8_t> raw, bool control);
     void resolve_held(Walk& walk, bool complete);
     void release_held(Walk& walk, bool pass);
+    void join_run(Walk& walk, std::size_t rule, std::size_t frame_at, std::size_t frame_end);
+    // Decides the run, if there is one. False: the walk is back at its beginning, and goes on message by message.
+    [[nodiscard]] bool settle_run(Walk& walk);
     void apply(Walk& walk, Verdict verdict, std::size_t header_at, bool split);
     void forward_range(Walk& walk, std::size_t end);
     void fail(Walk& walk, std::size_t frame_at, std::uint16_t code, std::string_view reason);
@@ -154,6 +169,7 @@ class ClientStream {
     protocol::ws::FrameHeader frame_{};
     std::array<std::uint8_t, kFrameHeaderBytesMax> header_{};
     std::uint8_t header_have_ = 0;
+    std::uint32_t singly_ = 0;  // so many messages are asked about one by one, as a run of them was not admitted
     std::uint64_t payload_left_ = 0;
     std::uint64_t message_bytes_ = 0;
     std::uint64_t messages_passed_ = 0;

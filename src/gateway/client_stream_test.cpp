@@ -83,6 +83,16 @@ class Recorder final : public ClientStreamSink {
         later = passes;
         return Verdict::kPending;
     }
+    bool on_run(std::size_t rule, std::uint32_t messages) override {
+        EXPECT_FALSE(over()) << "a run after the end";
+        EXPECT_GT(messages, 0U);
+        const auto first_drop = drops.lower_bound(rules.size());
+        const bool all_pass = first_drop == drops.end() || *first_drop >= rules.size() + messages;
+        if (asks_later || !all_pass) return false;
+        rules.insert(rules.end(), messages, rule);
+        runs.push_back(messages);
+        return true;
+    }
     void forward(net::Slice bytes) override {
         EXPECT_FALSE(over()) << "bytes after the end";
         EXPECT_FALSE(bytes.empty());
@@ -106,7 +116,8 @@ class Recorder final : public ClientStreamSink {
     bool later = false;
 
     std::string forwarded;
-    std::vector<std::size_t> rules;
+    std::vector<std::size_t> rules;   // of the messages that were decided, in their order
+    std::vector<std::uint32_t> runs;  // lengths of those that passed whole
     std::set<net::Block*> blocks;
     std::size_t sends = 0;
     std::uint16_t refused = 0;
@@ -634,6 +645,55 @@ TEST_F(ClientStreamTest, SaysWhereAFrameCouldBePutIntoWhatIsForwarded) {
             EXPECT_TRUE(stream.between_messages());
         }
     }
+}
+
+TEST_F(ClientStreamTest, DecidesMessagesThatLieSideBySideTogether) {
+    Script script;
+    for (int i = 0; i < 5; ++i) script.message({{.payload = "hello"}});
+    script.control(Opcode::kPing, "").message({{.payload = "behind a ping"}});
+    script.message({{.opcode = Opcode::kBinary, .payload = "another rule"}});
+    script.message({{.payload = "in ", .fin = false}, {.opcode = Opcode::kContinuation, .payload = "two"}});
+    const StreamRules rules{.text_rule = kTextRule, .binary_rule = kBinaryRule};
+    const Recorder recorder = run(rules, script.bytes(), {});
+    EXPECT_EQ(recorder.forwarded, script.bytes());
+    EXPECT_EQ(recorder.sends, 1U);
+    EXPECT_EQ(recorder.runs, (std::vector<std::uint32_t>{5, 1, 1}));
+    EXPECT_EQ(recorder.rules.size(), script.messages());
+}
+
+TEST_F(ClientStreamTest, AsksForEachMessageOfARunThatIsNotAdmittedWhole) {
+    Script script;
+    for (int i = 0; i < 6; ++i) script.message({{.payload = std::string(3, static_cast<char>('a' + i))}});
+    const StreamRules rules{.text_rule = kTextRule};
+    Recorder denying;
+    denying.drops = {2, 3};
+    const Recorder recorder = run(rules, script.bytes(), {}, denying);
+    EXPECT_EQ(recorder.forwarded, script.expected({2, 3}));
+    EXPECT_EQ(recorder.rules.size(), 6U);
+    EXPECT_TRUE(recorder.runs.empty());
+}
+
+TEST_F(ClientStreamTest, DecidesTheRunBeforeAFrameThatBreaksTheFraming) {
+    const std::string good = wire({.payload = "one"}) + wire({.payload = "two"});
+    const std::string bad = "\xF1\x80\x01\x02\x03\x04";  // reserved bits
+    Recorder denying;
+    denying.drops = {0};
+    const Recorder recorder = run({.text_rule = kTextRule}, good + bad, {}, denying);
+    EXPECT_EQ(recorder.forwarded, wire({.payload = "two"}));
+    EXPECT_EQ(recorder.refused, ws::close_code::kProtocolError);
+}
+
+TEST_F(ClientStreamTest, CutsARunWhereTheContentChoosesAnotherRule) {
+    const MessageRules rules = content_rules(128);
+    const std::string query = wire({.payload = R"({"query":1})"});
+    const std::string other = wire({.payload = R"({"other":1})"});
+    Recorder denying;
+    denying.drops = {2};
+    const std::string bytes = query + query + other + other + query;
+    const Recorder recorder = run({.rules = &rules}, bytes, {}, denying);
+    EXPECT_EQ(recorder.rules, (std::vector<std::size_t>{0, 0, 2, 2, 0}));
+    EXPECT_EQ(recorder.runs, (std::vector<std::uint32_t>{2}));
+    EXPECT_EQ(recorder.forwarded, query + query + other + query);
 }
 
 TEST_F(ClientStreamTest, TakesNewRulesUpBetweenMessages) {

@@ -19,6 +19,14 @@ std::size_t ServerStream::walk(std::span<const std::uint8_t> bytes, bool stop_at
             continue;
         }
         std::span<const std::uint8_t> candidate = bytes.subspan(position);
+        if (header_have_ == 0 && !in_message_) {
+            if (const std::size_t whole = ws::short_message_bytes(candidate, false); whole > 0) {
+                ++messages_;
+                position += whole;
+                if (stop_at_boundary) return position;
+                continue;
+            }
+        }
         std::size_t taken = 0;
         if (header_have_ > 0) {
             taken = std::min(candidate.size(), header_.size() - header_have_);

@@ -115,18 +115,30 @@ void WebsocketRelay::forward(net::Slice bytes) {
     worker_.reactor().send(upstream_, std::move(bytes));
 }
 
+const RulePlan* WebsocketRelay::buckets_of(std::size_t rule) const {
+    if (rule == policy::MessageRules::kUnjudgeable) rule = route_->strictest[caller_.tier];
+    if (plan_.exempt || rule == policy::MessageRules::kNoRule) return nullptr;
+    const RulePlan& buckets = plan_.rules[rule];
+    return buckets.enforced + buckets.shadow > 0 ? &buckets : nullptr;
+}
+
+EventContext WebsocketRelay::event_context() {
+    return {snapshot_.get(), route_, &plan_, &caller_.address, false, this};
+}
+
+bool WebsocketRelay::on_run(std::size_t rule, std::uint32_t messages) {
+    if (own_closing_ || ended_) return false;
+    const RulePlan* buckets = buckets_of(rule);
+    if (buckets == nullptr) return true;
+    return too_often_.empty() && worker_.admission().take_run(event_context(), *buckets, messages, now());
+}
+
 Verdict WebsocketRelay::on_message(std::size_t rule) {
     if (own_closing_ || ended_) return Verdict::kDrop;
-    if (plan_.exempt || rule == policy::MessageRules::kNoRule) return Verdict::kPass;
-    if (rule == policy::MessageRules::kUnjudgeable) {
-        rule = route_->strictest[caller_.tier];
-        if (rule == policy::MessageRules::kNoRule) return Verdict::kPass;
-    }
-    const RulePlan& buckets = plan_.rules[rule];
-    if (buckets.enforced + buckets.shadow == 0) return Verdict::kPass;
+    const RulePlan* buckets = buckets_of(rule);
+    if (buckets == nullptr) return Verdict::kPass;
     if (!too_often_.empty()) return Verdict::kDrop;  // our Close follows
-    const EventContext context{snapshot_.get(), route_, &plan_, &caller_.address, false, this};
-    const AdmissionOutcome* outcome = worker_.admission().decide(context, buckets, now());
+    const AdmissionOutcome* outcome = worker_.admission().decide(event_context(), *buckets, now());
     if (outcome == nullptr) return Verdict::kPending;
     if (!outcome->passes) on_denied(*outcome);
     return outcome->passes ? Verdict::kPass : Verdict::kDrop;

@@ -71,6 +71,7 @@ class WebsocketRelay final : public ClientStreamSink, public AdmissionWaiter {
 
     // ClientStreamSink
     Verdict on_message(std::size_t rule) override;
+    bool on_run(std::size_t rule, std::uint32_t messages) override;
     void forward(net::Slice bytes) override;
     void refuse(std::uint16_t close_code, std::string_view reason) override;
     void on_client_close() override;
@@ -78,6 +79,9 @@ class WebsocketRelay final : public ClientStreamSink, public AdmissionWaiter {
     void on_admission(const AdmissionOutcome& outcome) override;
 
   private:
+    // What a message of a rule takes from; nullptr: it is not limited.
+    [[nodiscard]] const RulePlan* buckets_of(std::size_t rule) const;
+    [[nodiscard]] EventContext event_context();
     void adopt_snapshot();
     void plan();
     [[nodiscard]] StreamRules stream_rules() const;

@@ -217,7 +217,7 @@ void EpollReactor::receive(SocketId id) {
         if (socket == nullptr || socket->paused || socket->ended || !socket->readable) return;
         Slice bytes = blocks_.try_take();
         if (bytes.empty()) return rest(*socket, id, starved_);
-        const ssize_t size = ::recv(socket->fd, bytes.data(), bytes.size(), 0);
+        const ssize_t size = receive_bytes(socket->fd, bytes.data(), bytes.size());
         if (size > 0) {
             if (static_cast<std::size_t>(size) < bytes.size() && !socket->hung_up) socket->readable = false;
             bytes.shrink(static_cast<std::size_t>(size));

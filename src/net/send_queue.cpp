@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <utility>
 
+#include "net/socket.h"
+
 namespace weir::net {
 
 void SendQueue::push(Slice bytes) {
@@ -51,8 +53,8 @@ SendQueue::Written SendQueue::write_to(int fd) {
         message.msg_iovlen = fill(vector);
         std::size_t asked = 0;
         for (std::size_t i = 0; i < message.msg_iovlen; ++i) asked += vector[i].iov_len;
-        const ssize_t sent =
-            message.msg_iovlen == 1 ? ::send(fd, vector[0].iov_base, asked, kFlags) : ::sendmsg(fd, &message, kFlags);
+        const ssize_t sent = message.msg_iovlen == 1 ? send_bytes(fd, vector[0].iov_base, asked, kFlags)
+                                                     : ::sendmsg(fd, &message, kFlags);
         if (sent < 0 && errno == EINTR) continue;
         if (sent < 0) return errno == EAGAIN ? Written{0, true} : Written{errno, false};
         consume(static_cast<std::size_t>(sent));

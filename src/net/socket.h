@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <string_view>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <utility>
 
 #include "base/result.h"
@@ -71,5 +73,14 @@ void remove_listener_file(const Endpoint& endpoint);
 [[nodiscard]] Error error_of_errno(int number, ErrorSource source);
 // True for what accept(2) reports when the process or the system has no descriptor or memory left.
 [[nodiscard]] bool is_exhaustion(int number);
+
+// recv(2) and send(2) by themselves. The C library's are cancellation points, which in a process of several threads
+// adds to each of these calls, the commonest of all, two atomic operations; nobody cancels a worker.
+inline ssize_t receive_bytes(int fd, void* bytes, std::size_t size) {
+    return ::syscall(SYS_recvfrom, fd, bytes, size, MSG_DONTWAIT, nullptr, nullptr);
+}
+inline ssize_t send_bytes(int fd, const void* bytes, std::size_t size, int flags) {
+    return ::syscall(SYS_sendto, fd, bytes, size, flags, nullptr, 0);
+}
 
 }  // namespace weir::net

@@ -1,9 +1,12 @@
 #include "policy/content.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cmath>
 #include <optional>
 #include <simdjson.h>
+#include <span>
 
 #include "base/error.h"
 #include "base/limits.h"
@@ -11,11 +14,14 @@
 #include "policy/bounded_json.h"
 #include "policy/lenient_json.h"
 #include "policy/member_name.h"
+#include "policy/plain_json.h"
 
 namespace weir::policy {
 namespace {
 
 namespace dom = simdjson::dom;
+
+static_assert(kJsonPadding >= kPlainPadding);
 
 // A bound for integers as doubles: 2^63 is exact, and the least that no int64 reaches.
 constexpr double kInt64End = 9223372036854775808.0;
@@ -129,6 +135,68 @@ bool looks_at_content(const Condition& condition) {
     return true;
 }
 
+bool equals_plain_number(std::string_view text, const JsonScalar& value) {
+    double number = 0;
+    std::from_chars(text.data(), text.data() + text.size(), number);  // few digits: exact
+    if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+        return std::trunc(number) == number && static_cast<std::int64_t>(number) == *integer;
+    }
+    const auto* wanted = std::get_if<double>(&value);
+    return wanted != nullptr && number == *wanted;
+}
+
+bool equals_plain(const PlainMember& member, const JsonScalar& value) {
+    switch (member.kind) {
+        case PlainKind::kString: {
+            const auto* text = std::get_if<std::string>(&value);
+            return text != nullptr && member.value == *text;
+        }
+        case PlainKind::kNumber:
+            return equals_plain_number(member.value, value);
+        case PlainKind::kTrue:
+        case PlainKind::kFalse: {
+            const bool* flag = std::get_if<bool>(&value);
+            return flag != nullptr && *flag == (member.kind == PlainKind::kTrue);
+        }
+        case PlainKind::kNull:
+            return std::holds_alternative<std::nullptr_t>(value);
+        default:
+            return false;
+    }
+}
+
+// The member that a pointer of one step names; nullopt: it has more steps, or needs a full parser.
+std::optional<std::string_view> plain_name(std::string_view pointer) {
+    if (pointer.starts_with('/')) pointer.remove_prefix(1);
+    if (pointer.find_first_of("/~") != std::string_view::npos || !is_plain_name(pointer)) return std::nullopt;
+    return pointer;
+}
+
+// Gives each JSON condition its place in `names`. False when one of them can't have any.
+bool name_members(Condition& condition, std::vector<std::string>& names) {
+    const auto place = [&names](std::string_view pointer, std::uint8_t& to) {
+        const auto name = plain_name(pointer);
+        if (!name) return false;
+        auto found = std::find(names.begin(), names.end(), *name);
+        if (found == names.end()) {
+            if (names.size() == kPlainNamesMax) return false;
+            found = names.insert(found, std::string(*name));
+        }
+        to = static_cast<std::uint8_t>(found - names.begin());
+        return true;
+    };
+    const auto each = [&names](Conditions& conditions) {
+        return std::all_of(conditions.begin(), conditions.end(),
+                           [&names](Condition& one) { return name_members(one, names); });
+    };
+    if (auto* has = std::get_if<Condition::JsonHas>(&condition.is)) return place(has->pointer, has->name);
+    if (auto* equals = std::get_if<Condition::JsonEquals>(&condition.is)) return place(equals->pointer, equals->name);
+    if (auto* all = std::get_if<Condition::All>(&condition.is)) return each(all->of);
+    if (auto* any = std::get_if<Condition::Any>(&condition.is)) return each(any->of);
+    if (auto* negated = std::get_if<Condition::Not>(&condition.is)) return name_members(*negated->of, names);
+    return true;
+}
+
 }  // namespace
 
 bool is_member_pointer(std::string_view text) {
@@ -145,6 +213,10 @@ MessageRules::MessageRules(std::vector<MessageRule> rules, std::uint64_t inspect
         if (!rule.when) break;  // counts every message; nothing behind it is asked
         if (looks_at_content(*rule.when)) needs_content_ = true;
     }
+    const bool plain = std::all_of(rules_.begin(), rules_.end(), [this](MessageRule& rule) {
+        return rule.when == nullptr || name_members(*rule.when, plain_names_);
+    });
+    if (!plain) plain_names_.clear();
 }
 
 std::size_t MessageRules::strictest(const LimitTable& limits, TierId tier) const {
@@ -173,11 +245,19 @@ std::size_t MessageRules::strictest(const LimitTable& limits, TierId tier) const
 }
 
 struct ContentJudge::Impl {
-    enum class Reading : std::uint8_t { kNotYet, kDocument, kNoJson, kUnknown };
+    enum class Reading : std::uint8_t { kNotYet, kPlain, kDocument, kNoJson, kUnknown };
 
     dom::parser parser;
     dom::element root;
     Reading reading = Reading::kNotYet;
+    std::array<PlainMember, kPlainNamesMax> members;  // of a plain object
+    std::size_t names = 0;                            // that are asked for; 0: no scan
+
+    void begin(const std::vector<std::string>& plain_names) {
+        reading = Reading::kNotYet;
+        names = plain_names.size();
+        for (std::size_t i = 0; i < names; ++i) members[i].name = plain_names[i];
+    }
 
     // Parses at most once a message.
     Reading read(const MessageView& message) {
@@ -187,12 +267,17 @@ struct ContentJudge::Impl {
 
     Reading read_now(const MessageView& message) {
         const std::string_view content = message.content;
+        if (names > 0 && message.complete && scan_plain_object(content, std::span(members).first(names)))
+            return Reading::kPlain;
         if (message.complete && parse_bounded(parser, content, root) == simdjson::SUCCESS) return Reading::kDocument;
         return may_read_as_json(content, message.complete) ? Reading::kUnknown : Reading::kNoJson;
     }
 
-    Answer ask_json(std::string_view pointer, const JsonScalar* value, const MessageView& message) {
+    Answer ask_json(std::string_view pointer, std::uint8_t name, const JsonScalar* value, const MessageView& message) {
         switch (read(message)) {
+            case Reading::kPlain:
+                if (value != nullptr) return answer_of(equals_plain(members[name], *value));
+                return answer_of(members[name].kind != PlainKind::kAbsent);
             case Reading::kDocument:
                 return ask(root, Path(pointer), value);
             case Reading::kNoJson:
@@ -220,9 +305,10 @@ struct ContentJudge::Impl {
 
     Answer evaluate(const Condition& condition, const MessageView& message) {
         const auto& is = condition.is;
-        if (const auto* has = std::get_if<Condition::JsonHas>(&is)) return ask_json(has->pointer, nullptr, message);
+        if (const auto* has = std::get_if<Condition::JsonHas>(&is))
+            return ask_json(has->pointer, has->name, nullptr, message);
         if (const auto* equals = std::get_if<Condition::JsonEquals>(&is))
-            return ask_json(equals->pointer, &equals->value, message);
+            return ask_json(equals->pointer, equals->name, &equals->value, message);
         if (const auto* binary = std::get_if<Condition::Binary>(&is))
             return answer_of(binary->binary == message.binary);
         if (const auto* larger = std::get_if<Condition::LargerThan>(&is)) return ask_larger(larger->bytes, message);
@@ -238,7 +324,7 @@ ContentJudge::ContentJudge() : impl_(std::make_unique<Impl>()) {}
 ContentJudge::~ContentJudge() = default;
 
 std::size_t ContentJudge::judge(const MessageRules& rules, const MessageView& message) {
-    impl_->reading = Impl::Reading::kNotYet;
+    impl_->begin(rules.plain_names());
     const auto& list = rules.rules();
     for (std::size_t i = 0; i < list.size(); ++i) {
         if (!list[i].when) return i;
@@ -250,7 +336,7 @@ std::size_t ContentJudge::judge(const MessageRules& rules, const MessageView& me
 }
 
 Answer ContentJudge::evaluate(const Condition& condition, const MessageView& message) {
-    impl_->reading = Impl::Reading::kNotYet;
+    impl_->begin({});
     return impl_->evaluate(condition, message);
 }
 

@@ -31,14 +31,17 @@ using Conditions = std::vector<Condition>;
 using JsonScalar = std::variant<std::nullptr_t, bool, std::int64_t, double, std::string>;
 
 struct Condition {
+    static constexpr std::uint8_t kNoName = 0xFF;
     // `pointer` is one of RFC 6901 once it starts with "/", else a top-level member's name. A member that is null is
-    // there.
+    // there. `name` is its place in MessageRules::plain_names, which sets it.
     struct JsonHas {
         std::string pointer;
+        std::uint8_t name = kNoName;
     };
     struct JsonEquals {
         std::string pointer;
         JsonScalar value;
+        std::uint8_t name = kNoName;
     };
     struct Binary {
         bool binary = true;
@@ -85,6 +88,9 @@ class MessageRules {
     // Some rule that can be reached looks beyond the first frame header.
     [[nodiscard]] bool needs_content() const { return needs_content_; }
     [[nodiscard]] std::uint64_t inspect_bytes() const { return inspect_bytes_; }
+    // The top-level members that the rules ask about, when they ask about nothing else of JSON: most messages then need
+    // no more than a scan (plain_json.h). Else empty.
+    [[nodiscard]] const std::vector<std::string>& plain_names() const { return plain_names_; }
     // The rule that admits least for a tier: of its limits the strictest rate counts. kNoRule when all are unlimited.
     [[nodiscard]] std::size_t strictest(const LimitTable& limits, TierId tier) const;
 
@@ -95,7 +101,9 @@ class MessageRules {
     std::vector<MessageRule> rules_;
     std::uint64_t inspect_bytes_ = 0;
     bool needs_content_ = false;
+    std::vector<std::string> plain_names_;
 };
+inline constexpr std::size_t kPlainNamesMax = 8;
 
 // For checking a configuration: false for a text that starts with "/" and has a "~" that is not "~0" or "~1".
 [[nodiscard]] bool is_member_pointer(std::string_view text);

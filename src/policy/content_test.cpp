@@ -53,9 +53,19 @@ class Padded {
     std::string bytes_;
 };
 
-Answer answer(const Condition& condition, std::string_view content) {
+// By a parser, and by the rules, which look for a shorter way: both say the same.
+Answer answer(Condition condition, std::string_view content) {
     ContentJudge judge;
-    return judge.evaluate(condition, Padded(content).view());
+    const Answer parsed = judge.evaluate(condition, Padded(content).view());
+    std::vector<MessageRule> list(1);
+    list[0].when = std::make_unique<Condition>(std::move(condition));
+    const MessageRules rules(std::move(list), 1 << 20);
+    const std::size_t judged = judge.judge(rules, Padded(content).view());
+    const Answer by_rules = judged == 0                       ? Answer::kYes
+                            : judged == MessageRules::kNoRule ? Answer::kNo
+                                                              : Answer::kUnknown;
+    EXPECT_EQ(by_rules, parsed) << content;
+    return parsed;
 }
 Answer answer_cut(const Condition& condition, std::string_view content) {
     ContentJudge judge;
@@ -146,6 +156,51 @@ TEST(JsonEquals, ComparesBooleansAndStrings) {
     EXPECT_EQ(answer(equals("s", "a"s), R"({"s": "a\u0000b"})"), Answer::kNo);
     EXPECT_EQ(answer(equals("s", "\xF0\x9F\x98\x80"s), R"({"s": "\uD83D\uDE00"})"), Answer::kYes);
     EXPECT_EQ(answer(equals("s", ""s), R"({"s": ["", ""]})"), Answer::kNo);
+}
+
+// Random texts near the grammar: the scan of plain objects never says anything else than a parse does.
+TEST(JsonEquals, SaysTheSameHoweverATextIsRead) {
+    Rng random(20);
+    const std::vector<std::string_view> pieces{"{",
+                                               "}",
+                                               "[",
+                                               "]",
+                                               ":",
+                                               ",",
+                                               "\"a\"",
+                                               "\"b\"",
+                                               "\"A\"",
+                                               "\"type\"",
+                                               "1",
+                                               "-0",
+                                               "0.50",
+                                               "1e1",
+                                               "01",
+                                               "true",
+                                               "null",
+                                               "fals",
+                                               "\"pi\\u006eg\"",
+                                               "\"ping\"",
+                                               "\"\"",
+                                               " ",
+                                               "\n",
+                                               "\"\xC3\xA9\"",
+                                               "7}",
+                                               "{\"a\":",
+                                               "\"a\":",
+                                               "[1,2]",
+                                               "\\",
+                                               "\"x\":1,",
+                                               "\"type\":\"ping\"",
+                                               "{}"};
+    for (int i = 0; i < 20'000; ++i) {
+        std::string text = random.one_in(10) ? "" : "{";
+        for (std::uint64_t n = random.between(0, 9); n > 0; --n) text += pieces[random.below(pieces.size())];
+        if (!random.one_in(10)) text += "}";
+        static_cast<void>(answer(has("a"), text));
+        static_cast<void>(answer(equals("type", "ping"s), text));
+        static_cast<void>(answer(any(equals("a", std::int64_t{1}), equals("/b", 0.5), equals("type", nullptr)), text));
+    }
 }
 
 TEST(Dodge, EscapesDoNotHideAName) {

@@ -60,6 +60,18 @@ struct FrameExpectations {
 [[nodiscard]] Result<std::optional<FrameHeader>> parse_frame_header(std::span<const std::uint8_t> bytes,
                                                                     const FrameExpectations& expectations);
 
+// Nearly all messages are these: one frame of text or binary data, at most 125 bytes, no extension. Bytes of the whole
+// frame when `bytes` begin with one and hold all of it, else 0, and parse_frame_header says more. Inline, because
+// walking over a batch of them is nothing but this.
+[[nodiscard]] inline std::size_t short_message_bytes(std::span<const std::uint8_t> bytes, bool masked) {
+    if (bytes.size() < 2) return 0;
+    const unsigned fin_and_opcode = bytes[0];
+    const unsigned length = bytes[1] - (masked ? 0x80U : 0U);  // wraps when the mask bit is not as it must be
+    if ((fin_and_opcode != 0x81 && fin_and_opcode != 0x82) || length > kControlPayloadBytesMax) return 0;
+    const std::size_t whole = (masked ? 6U : 2U) + length;
+    return whole <= bytes.size() ? whole : 0;
+}
+
 // XORs `bytes`, which start at `offset` of the payload, into `out` (same size; may be the same memory).
 void apply_mask(std::span<const std::uint8_t> bytes, const MaskKey& mask, std::uint64_t offset,
                 std::span<std::uint8_t> out);
