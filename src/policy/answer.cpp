@@ -33,16 +33,6 @@ void append_json_string(std::string& out, std::string_view text) {
     out += '"';
 }
 
-// "Rate limit exceeded: Max 20 requests per minute. Please try again later."
-std::string exceeded_sentence(const Verdict& verdict) {
-    std::string sentence = "Rate limit exceeded: Max ";
-    append_number(sentence, verdict.rule->rate.count);
-    sentence += " requests per ";
-    sentence += limit::period_words(verdict.rule->rate.period);
-    sentence += ". Please try again later.";
-    return sentence;
-}
-
 // True when `a` speaks before `b`.
 bool tighter(const Verdict& a, const Verdict& b) {
     if (a.decision.allowed != b.decision.allowed) return !a.decision.allowed;
@@ -94,10 +84,17 @@ std::string close_reason(const Verdict& verdict) {
     return reason;
 }
 
-std::string rate_limited_text(const Verdict& verdict) {
-    std::string text = R"({"type": "RATE_LIMITED", "content": )";
-    append_json_string(text, exceeded_sentence(verdict));
-    text += R"(, "data": {"limit": )";
+std::string exceeded_sentence(const Verdict& verdict) {
+    std::string sentence = "Rate limit exceeded: Max ";
+    append_number(sentence, verdict.rule->rate.count);
+    sentence += " requests per ";
+    sentence += limit::period_words(verdict.rule->rate.period);
+    sentence += ". Please try again later.";
+    return sentence;
+}
+
+std::string limit_data(const Verdict& verdict) {
+    std::string text = R"({"limit": )";
     append_number(text, verdict.rule->rate.count);
     text += R"(, "remaining": )";
     append_number(text, verdict.decision.remaining);
@@ -105,7 +102,16 @@ std::string rate_limited_text(const Verdict& verdict) {
     append_number(text, limit::whole_seconds_up(verdict.decision.retry_after));
     text += R"(, "group": )";
     append_json_string(text, verdict.limit->group);
-    text += "}}";
+    text += '}';
+    return text;
+}
+
+std::string rate_limited_text(const Verdict& verdict) {
+    std::string text = R"({"type": "RATE_LIMITED", "content": )";
+    append_json_string(text, exceeded_sentence(verdict));
+    text += R"(, "data": )";
+    text += limit_data(verdict);
+    text += '}';
     return text;
 }
 

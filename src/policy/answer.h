@@ -28,6 +28,12 @@ struct Verdict {
 [[nodiscard]] std::string close_reason(const Verdict& verdict);       // "Rate limit exceeded: 30/minute"
 [[nodiscard]] std::string rate_limited_text(const Verdict& verdict);  // {"type": "RATE_LIMITED", ...}
 
+// The parts that answers of several protocols share.
+// "Rate limit exceeded: Max 20 requests per minute. Please try again later."
+[[nodiscard]] std::string exceeded_sentence(const Verdict& verdict);
+// {"limit": 20, "remaining": 0, "retry_after": 37, "group": "ws_ai_query"}
+[[nodiscard]] std::string limit_data(const Verdict& verdict);
+
 // An `answer` template: {limit}, {remaining}, {retry_after}, {period}, {group}, each JSON-escaped; other braces stand.
 [[nodiscard]] std::string expand_answer(std::string_view answer_template, const Verdict& verdict);
 

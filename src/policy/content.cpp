@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -12,7 +11,9 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "policy/bounded_json.h"
 #include "policy/lenient_json.h"
+#include "policy/member_name.h"
 #include "policy/plain_json.h"
 
 namespace weir::policy {
@@ -20,7 +21,7 @@ namespace {
 
 namespace dom = simdjson::dom;
 
-static_assert(kJsonPadding >= simdjson::SIMDJSON_PADDING && kJsonPadding >= kPlainPadding);
+static_assert(kJsonPadding >= kPlainPadding);
 
 // A bound for integers as doubles: 2^63 is exact, and the least that no int64 reaches.
 constexpr double kInt64End = 9223372036854775808.0;
@@ -51,63 +52,6 @@ struct Path {
         return token;
     }
 };
-
-// Reads a name character by character: `raw` as it is, `folded` without its case. Besides ASCII the four characters
-// beyond it fold that some readers take for ASCII letters.
-class NameReader {
-  public:
-    NameReader(std::string_view text, bool escaped) : rest_(text), escaped_(escaped) {}
-
-    [[nodiscard]] bool at_end() const { return rest_.empty(); }
-    struct Character {
-        std::string_view raw;
-        char folded;
-    };
-    Character next() {
-        using namespace std::string_view_literals;
-        struct Special {
-            std::string_view bytes;
-            char folded;
-        };
-        static constexpr Special kSpecials[]{
-            {"\xC5\xBF"sv, 's'}, {"\xE2\x84\xAA"sv, 'k'}, {"\xC4\xB0"sv, 'i'}, {"\xC4\xB1"sv, 'i'}};
-        const char c = rest_.front();
-        if (escaped_ && c == '~' && rest_.size() > 1 && (rest_[1] == '0' || rest_[1] == '1')) {
-            const std::string_view raw = rest_[1] == '0' ? "~"sv : "/"sv;
-            rest_.remove_prefix(2);
-            return {raw, raw.front()};
-        }
-        if (static_cast<unsigned char>(c) >= 0x80) {
-            for (const Special& special : kSpecials) {
-                if (!rest_.starts_with(special.bytes)) continue;
-                rest_.remove_prefix(special.bytes.size());
-                return {special.bytes, special.folded};
-            }
-        }
-        const Character result{rest_.substr(0, 1), ascii_lower(c)};
-        rest_.remove_prefix(1);
-        return result;
-    }
-
-  private:
-    std::string_view rest_;
-    bool escaped_;
-};
-
-enum class NameMatch : std::uint8_t { kNone, kFolded, kExact };
-
-NameMatch match_name(std::string_view member, std::string_view token, bool escaped) {
-    NameReader a(member, false);
-    NameReader b(token, escaped);
-    NameMatch match = NameMatch::kExact;
-    while (!a.at_end() && !b.at_end()) {
-        const auto x = a.next();
-        const auto y = b.next();
-        if (x.folded != y.folded) return NameMatch::kNone;
-        if (x.raw != y.raw) match = NameMatch::kFolded;
-    }
-    return a.at_end() && b.at_end() ? match : NameMatch::kNone;
-}
 
 // Index of an array's element as RFC 6901 writes it; nullopt when the token is none.
 std::optional<std::uint64_t> array_index(std::string_view token) {
@@ -325,19 +269,8 @@ struct ContentJudge::Impl {
         const std::string_view content = message.content;
         if (names > 0 && message.complete && scan_plain_object(content, std::span(members).first(names)))
             return Reading::kPlain;
-        if (message.complete && parse(content)) return Reading::kDocument;
+        if (message.complete && parse_bounded(parser, content, root) == simdjson::SUCCESS) return Reading::kDocument;
         return may_read_as_json(content, message.complete) ? Reading::kUnknown : Reading::kNoJson;
-    }
-
-    bool parse(std::string_view content) {
-        if (content.empty()) return false;
-        if (parser.capacity() < content.size()) {
-            // In powers of two, so that messages that grow byte by byte do not allocate each time.
-            constexpr std::size_t kCapacityMin = 4096;
-            const std::size_t capacity = std::bit_ceil(std::max(content.size(), kCapacityMin));
-            if (parser.allocate(capacity, kJsonDepthMax) != simdjson::SUCCESS) return false;
-        }
-        return parser.parse(content.data(), content.size(), false).get(root) == simdjson::SUCCESS;
     }
 
     Answer ask_json(std::string_view pointer, std::uint8_t name, const JsonScalar* value, const MessageView& message) {
