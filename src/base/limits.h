@@ -27,6 +27,9 @@ inline constexpr std::size_t kTokenBytesMax = 8 * 1024;
 // Nesting that is followed in JSON; deeper is "can't be judged".
 inline constexpr std::size_t kJsonDepthMax = 64;
 
+// Nesting that is followed in a GraphQL document, of selection sets and of values; deeper is refused.
+inline constexpr std::size_t kGraphqlNestingMax = 200;
+
 // Buffers (net/slice.h).
 inline constexpr std::size_t kBlockBytes = 64 * 1024;
 // A socket that owes its peer more than this makes the other side stop reading; half of it resumes.

@@ -1,6 +1,7 @@
 // Small, ASCII-only text helpers. Protocol text is compared byte by byte, never by locale.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -24,6 +25,10 @@ namespace weir {
 
 // Digits only, no sign or space; nullopt on anything else and on overflow.
 [[nodiscard]] std::optional<std::uint64_t> parse_decimal(std::string_view text);
+
+// Length of the well-formed UTF-8 sequence at the start of `text`, which is not empty (RFC 3629: no overlong form, no
+// surrogate), or 0.
+[[nodiscard]] std::size_t utf8_sequence_length(std::string_view text);
 
 // Appends `text` as the inside of a JSON string (RFC 8259 7); bytes that are not UTF-8 become U+FFFD.
 void append_json_escaped(std::string& out, std::string_view text);
