@@ -17,7 +17,9 @@
 #include "net/reactor.h"
 #include "policy/content.h"
 #include "policy/limits.h"
+#include "policy/operation_rules.h"
 #include "policy/path_pattern.h"
+#include "protocol/graphql/analysis.h"
 
 namespace weir::config {
 
@@ -36,6 +38,27 @@ struct Upstream {
 
 enum class OnLimit : std::uint8_t { kClose, kHttp429, kMark };
 
+// Where the bodies of a route are GraphQL requests.
+struct GraphqlRoute {
+    policy::GraphqlRules rules;
+    protocol::graphql::Bounds bounds;
+    std::uint64_t batch_max = 10;               // requests in an array; 0: none is taken
+    std::uint64_t subscriptions_max = 20;       // of a WebSocket at once; 0: no bound
+    unsigned denied_status = 429;               // or 200
+    std::uint64_t inspect_bytes = 1024 * 1024;  // a longer request body (or `operations` part) is refused
+};
+
+enum class DenyAs : std::uint8_t { kAuto, kError, kHttp429 };
+
+// Where the bodies of a route are JSON-RPC messages, MCP's or others.
+struct CallRoute {
+    bool mcp = false;  // notifications/... are free, and tools/call is answered with a tool result
+    policy::CallRules rules;
+    DenyAs deny_as = DenyAs::kAuto;
+    int code = 429;                             // of the JSON-RPC error
+    std::uint64_t inspect_bytes = 1024 * 1024;  // a longer request body is refused
+};
+
 struct WebsocketRoute {
     std::vector<policy::LimitId> connect;  // empty: connecting is not limited
     OnLimit on_connect_limit = OnLimit::kClose;
@@ -46,12 +69,18 @@ struct WebsocketRoute {
     std::optional<limit::Rate> close_after;         // absent: denials never close
     std::string answer;                             // template; empty: the built-in text
     Nanos ping_interval{0};                         // 0: Weir sends no pings of its own
+    // Messages are operations. Those that are none (connection_init, ping ...) count by `messages`.
+    std::optional<GraphqlRoute> graphql;
+    std::optional<CallRoute> jsonrpc;
 };
 
 struct HttpRoute {
     std::vector<policy::LimitId> limits;   // empty: proxied and not limited
     OnLimit on_limit = OnLimit::kHttp429;  // or kMark
     std::uint64_t body_bytes_max = 0;      // 0: no bound, bodies stream
+    // By method; of others `limits`. `none` is an empty list.
+    std::vector<std::pair<std::string, std::vector<policy::LimitId>>> by_method;
+    std::uint64_t cost_bytes = 0;  // a request costs one for each begun so many bytes of its body; 0: one
 };
 
 struct Route {
@@ -59,7 +88,9 @@ struct Route {
     policy::PathPattern path;
     std::size_t upstream = 0;
     std::optional<WebsocketRoute> websocket;  // absent: a WebSocket passes as any request does, unlimited
-    HttpRoute http;
+    HttpRoute http;                           // counts in addition to what `graphql` or `calls` say
+    std::optional<GraphqlRoute> graphql;
+    std::optional<CallRoute> calls;  // `mcp` or `jsonrpc`
 };
 
 struct Timeouts {
