@@ -266,8 +266,20 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"tls: {certificate: a, key: b}\n", "weir.yaml:2:1: 'tls' is not available in this version\n"},
         Bad{"service: {listen: 127.0.0.1:1}\n", "weir.yaml:2:1: 'service' is not available in this version\n"},
         Bad{"penalty: {after: 1/m}\n", "weir.yaml:2:1: 'penalty' is not available in this version\n"},
-        Bad{"identity: {lookup: {url: http://a}}\n",
-            "weir.yaml:2:12: 'identity.lookup' is not available in this version\n"},
+        Bad{"identity: {lookup: {cache: 1s}}\n",
+            "weir.yaml:2:20: identity.lookup: expected 'url', where the application is asked\n"},
+        Bad{"identity: {lookup: {url: https://a/who}}\n",
+            "weir.yaml:2:26: identity.lookup.url: found 'https://a/who', expected http://HOST[:PORT]/PATH or "
+            "unix:/SOCKET:/PATH; https is not available in this version\n"},
+        Bad{"identity: {lookup: {url: http://a/who, forward: [session, header:Host]}}\n",
+            "weir.yaml:2:50: identity.lookup.forward: found 'session', expected authorization, cookie:NAME, "
+            "header:NAME "
+            "or query:NAME\nweir.yaml:2:59: identity.lookup.forward: found 'header:Host', expected authorization, "
+            "cookie:NAME, header:NAME or query:NAME; this field belongs to the message and is no credential\n"},
+        Bad{"identity: {lookup: {url: http://a/who, forward: []}}\n",
+            "weir.yaml:2:49: identity.lookup.forward: the list is empty, so that nobody is ever asked about\n"},
+        Bad{"identity: {lookup: {url: http://a/who, forward: [authorization, authorization]}}\n",
+            "weir.yaml:2:65: identity.lookup.forward: 'authorization' stands here twice\n"},
         Bad{"routes: [{path: /g, graphql: {}}]\n",
             "weir.yaml:2:21: 'routes.graphql' is not available in this version\n"},
         Bad{"routes: [{path: /g, mcp: {}}]\n", "weir.yaml:2:21: 'routes.mcp' is not available in this version\n"},
