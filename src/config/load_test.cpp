@@ -31,6 +31,13 @@ identity:
     leeway: 30s
     claims: {user: [sub, username], tier: plan, superuser: admin, usage_capped: capped}
     on_invalid: reject
+  lookup:
+    url: http://app.internal:8000/whoami
+    forward: ["cookie:sessionid", "query:key"]
+    cache: 30s
+    timeout: 500ms
+    on_error: reject
+    max_entries: 1000
   trusted_headers: {user: X-User, tier: X-Tier}
 tiers: {partner: 5, anonymous: 1}
 default_algorithm: fixed_window
@@ -108,6 +115,14 @@ TEST(Load, EveryKeyReachesItsPlace) {
     EXPECT_EQ(jwt.claims.superuser, std::vector<std::string>{"admin"});
     EXPECT_EQ(jwt.claims.usage_capped, std::vector<std::string>{"capped"});
     EXPECT_TRUE(jwt.reject_invalid);
+    EXPECT_EQ(c.lookup->address.host, "app.internal");
+    EXPECT_EQ(c.lookup->target, "/whoami");
+    ASSERT_EQ(c.lookup->forward.size(), 2U);
+    EXPECT_EQ(c.lookup->forward[1], (identity::CredentialSource{identity::CredentialSource::Kind::kQuery, "key"}));
+    EXPECT_EQ(c.lookup->cache, Nanos(30s));
+    EXPECT_EQ(c.lookup->timeout, Nanos(500ms));
+    EXPECT_EQ(c.lookup->on_error, identity::OnLookupError::kReject);
+    EXPECT_EQ(c.lookup->entries_max, 1000U);
     EXPECT_EQ(c.identity.trusted_headers->user, "X-User");
     EXPECT_EQ(c.identity.trusted_headers->tier, "X-Tier");
 
@@ -527,7 +542,7 @@ TEST(Load, TheEffectiveConfigurationShowsWhatWon) {
 }
 
 TEST(Examples, AreValid) {
-    for (const char* path : {"examples/weir.yaml", "examples/quickstart.yaml"}) {
+    for (const char* path : {"examples/weir.yaml", "examples/quickstart.yaml", "examples/sessions.yaml"}) {
         const Loaded loaded = load_text(tree_file(path), {kSecret});
         EXPECT_EQ(messages(loaded.problems), "") << path;
         EXPECT_EQ(messages(loaded.warnings), "") << path;
