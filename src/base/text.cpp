@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace weir {
@@ -31,6 +32,11 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
         if (ascii_lower(a[i]) != ascii_lower(b[i])) return false;
     }
     return true;
+}
+
+bool equals_folded(std::string_view a, std::string_view b) {
+    const auto folded = [](char c) { return c == '_' ? '-' : ascii_lower(c); };
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return folded(x) == folded(y); });
 }
 
 std::string lowercased(std::string_view text) {

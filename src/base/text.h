@@ -17,6 +17,8 @@ namespace weir {
 }
 
 [[nodiscard]] bool equals_ignoring_case(std::string_view a, std::string_view b);
+// As a CGI-like application reads the names of fields: "_" and "-" are one character, case is ignored.
+[[nodiscard]] bool equals_folded(std::string_view a, std::string_view b);
 [[nodiscard]] std::string lowercased(std::string_view text);
 // Without the spaces and tabs at both ends (optional white space of RFC 9110 5.6.3).
 [[nodiscard]] std::string_view trimmed(std::string_view text);

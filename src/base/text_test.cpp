@@ -23,6 +23,13 @@ TEST(Text, ReplacesWhatIsNotUtf8) {
     EXPECT_EQ(escaped("\xE2\x82"), "\xEF\xBF\xBD\xEF\xBF\xBD");  // cut short
 }
 
+TEST(Text, FoldsNamesAsApplicationsDo) {
+    EXPECT_TRUE(equals_folded("X-API-Key", "x_api_key"));
+    EXPECT_TRUE(equals_folded("", ""));
+    EXPECT_FALSE(equals_folded("X-API-Key", "X-API-Ke"));
+    EXPECT_FALSE(equals_folded("X-API-Key", "X.API.Key"));
+}
+
 TEST(Text, FindsTokensInLists) {
     EXPECT_TRUE(list_has_token("keep-alive, Upgrade", "upgrade"));
     EXPECT_TRUE(list_has_token(" ,Upgrade ,", "upgrade"));

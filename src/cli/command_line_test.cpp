@@ -114,6 +114,16 @@ TEST(ExplainCommand, AHandshakeShowsItsLimitsAndTheRulesOfMessages) {
     EXPECT_TRUE(has(outcome.out, "WS_AI_QUERY  20/m fixed_window, takes 1 from rl:{user:42}:ws_ai_query"));
 }
 
+TEST(ExplainCommand, SaysThatTheApplicationWouldBeAsked) {
+    ExplainOptions options;
+    options.config.file = tree_path("examples/sessions.yaml");
+    options.path = "/ws/chat/";
+    options.user = "42";
+    const Outcome outcome = explain(options);
+    EXPECT_EQ(outcome.code, kDone) << outcome.err;
+    EXPECT_TRUE(has(outcome.out, "is asked about at http://127.0.0.1:8000 ('identity.lookup')")) << outcome.out;
+}
+
 TEST(ExplainCommand, TheJsonHasTheShapeThatScriptsRelyOn) {
     ExplainOptions options = preset_options("/ws/agent-chat/");
     options.ip = "2001:db8:1:2::7";

@@ -114,6 +114,11 @@ class Explainer {
         } else if (has_network(config_.allow_addresses) || has_subject(config_.allow_subjects)) {
             all.notes.emplace_back("the caller is in 'allow': never limited");
         }
+        if (config_.lookup) {
+            all.notes.emplace_back("a request that carries a credential is asked about at " +
+                                   config_.lookup->address.url +
+                                   " ('identity.lookup'): --user and --tier stand for the answer");
+        }
         if (config_.shadow) all.notes.emplace_back("shadow: counted, never denied");
     }
 

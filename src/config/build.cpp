@@ -205,6 +205,7 @@ class Builder {
         options.limits = config_->limits.get();
         const Section section = file_.section("identity");
         if (section.has("jwt")) jwt(section.section("jwt"));
+        if (section.has("lookup")) lookup(section.section("lookup"));
         if (section.has("trusted_headers")) {
             const Section headers = section.section("trusted_headers");
             options.trusted_headers = {.user = headers.text("user"), .tier = headers.text("tier")};
@@ -257,6 +258,36 @@ class Builder {
         options.reject_invalid = section.text("on_invalid") == "reject";
         options.keys = token_keys(section, options.reject_invalid);
         config_->identity.jwt = std::move(options);
+    }
+
+    void lookup(const Section& section) {
+        Lookup lookup;
+        if (!section.has("url")) {
+            report_.error(section.place(), "identity.lookup: expected 'url', where the application is asked");
+            return;
+        }
+        std::string reason;
+        if (auto url = parse_lookup_url(section.text("url"), reason)) {
+            lookup.address = std::move(url->address);
+            lookup.target = std::move(url->target);
+        }
+        for (const Item& item : section.list("forward")) {
+            auto source = identity::parse_credential_source(item.text, reason);
+            if (!source) continue;
+            if (std::ranges::find(lookup.forward, *source) != lookup.forward.end()) {
+                report_.error(item.place, "identity.lookup.forward: " + in_quotes(item.text) + " stands here twice");
+            }
+            lookup.forward.push_back(std::move(*source));
+        }
+        if (section.value("forward").is(Node::Kind::kList) && section.value("forward").items.empty()) {
+            report_.error(section.place("forward"),
+                          "identity.lookup.forward: the list is empty, so that nobody is ever asked about");
+        }
+        lookup.cache = section.duration("cache");
+        lookup.timeout = section.duration("timeout");
+        lookup.on_error = section.choice<identity::OnLookupError>("on_error");
+        lookup.entries_max = section.integer("max_entries");
+        config_->lookup = std::move(lookup);
     }
 
     static std::vector<std::string> claim_names(const Section& claims, std::string_view key) {

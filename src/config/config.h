@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "identity/identity.h"
+#include "identity/lookup.h"
 #include "log/logger.h"
 #include "net/endpoint.h"
 #include "net/reactor.h"
@@ -29,6 +30,7 @@ struct UpstreamAddress {
     std::uint16_t port = 80;
     std::string unix_path;
     std::string host_header;  // what a request that Weir makes itself says; proxied requests keep the client's Host
+    friend bool operator==(const UpstreamAddress&, const UpstreamAddress&) = default;
 };
 
 struct Upstream {
@@ -93,6 +95,18 @@ struct Route {
     std::optional<CallRoute> calls;  // `mcp` or `jsonrpc`
 };
 
+// `identity.lookup`.
+struct Lookup {
+    UpstreamAddress address;
+    std::string target;  // in origin form, perhaps with a query
+    std::vector<identity::CredentialSource> forward;
+    Nanos cache = std::chrono::seconds(60);
+    Nanos timeout = std::chrono::seconds(2);
+    identity::OnLookupError on_error = identity::OnLookupError::kToken;
+    std::uint64_t entries_max = 100'000;
+    friend bool operator==(const Lookup&, const Lookup&) = default;
+};
+
 struct Timeouts {
     Nanos handshake = std::chrono::seconds(10);  // a request head, whole; the upstream's 101; a PROXY header
     Nanos upstream_connect = std::chrono::seconds(5);
@@ -116,6 +130,7 @@ struct Config {
     std::optional<net::Endpoint> admin;
     std::vector<Upstream> upstreams;
     identity::Options identity;
+    std::optional<Lookup> lookup;  // absent: tokens and headers alone say who calls
     policy::SubjectOptions subject;
     std::shared_ptr<const policy::LimitTable> limits;
     std::vector<Route> routes;

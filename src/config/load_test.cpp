@@ -31,6 +31,13 @@ identity:
     leeway: 30s
     claims: {user: [sub, username], tier: plan, superuser: admin, usage_capped: capped}
     on_invalid: reject
+  lookup:
+    url: http://app.internal:8000/whoami
+    forward: ["cookie:sessionid", "query:key"]
+    cache: 30s
+    timeout: 500ms
+    on_error: reject
+    max_entries: 1000
   trusted_headers: {user: X-User, tier: X-Tier}
 tiers: {partner: 5, anonymous: 1}
 default_algorithm: fixed_window
@@ -108,6 +115,14 @@ TEST(Load, EveryKeyReachesItsPlace) {
     EXPECT_EQ(jwt.claims.superuser, std::vector<std::string>{"admin"});
     EXPECT_EQ(jwt.claims.usage_capped, std::vector<std::string>{"capped"});
     EXPECT_TRUE(jwt.reject_invalid);
+    EXPECT_EQ(c.lookup->address.host, "app.internal");
+    EXPECT_EQ(c.lookup->target, "/whoami");
+    ASSERT_EQ(c.lookup->forward.size(), 2U);
+    EXPECT_EQ(c.lookup->forward[1], (identity::CredentialSource{identity::CredentialSource::Kind::kQuery, "key"}));
+    EXPECT_EQ(c.lookup->cache, Nanos(30s));
+    EXPECT_EQ(c.lookup->timeout, Nanos(500ms));
+    EXPECT_EQ(c.lookup->on_error, identity::OnLookupError::kReject);
+    EXPECT_EQ(c.lookup->entries_max, 1000U);
     EXPECT_EQ(c.identity.trusted_headers->user, "X-User");
     EXPECT_EQ(c.identity.trusted_headers->tier, "X-Tier");
 
@@ -266,8 +281,20 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"tls: {certificate: a, key: b}\n", "weir.yaml:2:1: 'tls' is not available in this version\n"},
         Bad{"service: {listen: 127.0.0.1:1}\n", "weir.yaml:2:1: 'service' is not available in this version\n"},
         Bad{"penalty: {after: 1/m}\n", "weir.yaml:2:1: 'penalty' is not available in this version\n"},
-        Bad{"identity: {lookup: {url: http://a}}\n",
-            "weir.yaml:2:12: 'identity.lookup' is not available in this version\n"},
+        Bad{"identity: {lookup: {cache: 1s}}\n",
+            "weir.yaml:2:20: identity.lookup: expected 'url', where the application is asked\n"},
+        Bad{"identity: {lookup: {url: https://a/who}}\n",
+            "weir.yaml:2:26: identity.lookup.url: found 'https://a/who', expected http://HOST[:PORT]/PATH or "
+            "unix:/SOCKET:/PATH; https is not available in this version\n"},
+        Bad{"identity: {lookup: {url: http://a/who, forward: [session, header:Host]}}\n",
+            "weir.yaml:2:50: identity.lookup.forward: found 'session', expected authorization, cookie:NAME, "
+            "header:NAME "
+            "or query:NAME\nweir.yaml:2:59: identity.lookup.forward: found 'header:Host', expected authorization, "
+            "cookie:NAME, header:NAME or query:NAME; this field belongs to the message and is no credential\n"},
+        Bad{"identity: {lookup: {url: http://a/who, forward: []}}\n",
+            "weir.yaml:2:49: identity.lookup.forward: the list is empty, so that nobody is ever asked about\n"},
+        Bad{"identity: {lookup: {url: http://a/who, forward: [authorization, authorization]}}\n",
+            "weir.yaml:2:65: identity.lookup.forward: 'authorization' stands here twice\n"},
         Bad{"routes: [{path: /g, graphql: {}}]\n",
             "weir.yaml:2:21: 'routes.graphql' is not available in this version\n"},
         Bad{"routes: [{path: /g, mcp: {}}]\n", "weir.yaml:2:21: 'routes.mcp' is not available in this version\n"},
@@ -515,7 +542,7 @@ TEST(Load, TheEffectiveConfigurationShowsWhatWon) {
 }
 
 TEST(Examples, AreValid) {
-    for (const char* path : {"examples/weir.yaml", "examples/quickstart.yaml"}) {
+    for (const char* path : {"examples/weir.yaml", "examples/quickstart.yaml", "examples/sessions.yaml"}) {
         const Loaded loaded = load_text(tree_file(path), {kSecret});
         EXPECT_EQ(messages(loaded.problems), "") << path;
         EXPECT_EQ(messages(loaded.warnings), "") << path;

@@ -53,6 +53,10 @@ Node scalar_schema(const Key& key) {
         }
         case Scalar::kUpstream:
             return pattern("^(http://|unix:/)");
+        case Scalar::kLookupUrl:
+            return pattern("^(http://|unix:/)");
+        case Scalar::kCredential:
+            return pattern("^(authorization$|cookie:.|header:.|query:.)");
         case Scalar::kPath:
             return pattern("^/");
         case Scalar::kWho:

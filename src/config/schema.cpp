@@ -74,8 +74,24 @@ constexpr auto kKeys = std::to_array<Key>({
      .description = "The flag of a caller whose use is capped."},
     {.path = "identity.jwt.on_invalid", .scalar = kChoice, .standard = "anonymous", .bounds = "anonymous|reject",
      .description = "What a token that does not verify makes of its caller."},
-    {.path = "identity.lookup", .shape = kMap, .available = false, .description = "Asks the application who a caller is.",
-     .example = "{url: \"http://127.0.0.1:8000/internal/whoami\"}"},
+    {.path = "identity.lookup", .shape = kMap, .optional_section = true,
+     .description = "Asks the application who a caller is, by what the request carries: a session cookie, an API key, a token. "
+                    "200 with {\"user\": \"42\", \"tier\": \"superuser\"} is the answer; 401 and 403 mean anonymous."},
+    {.path = "identity.lookup.url", .scalar = kLookupUrl,
+     .description = "Required. Where to ask with GET: http://HOST[:PORT]/PATH, or unix:/SOCKET:/PATH.",
+     .example = "http://127.0.0.1:8000/internal/whoami"},
+    {.path = "identity.lookup.forward", .shape = kOneOrList, .scalar = kCredential, .standard = "[authorization]",
+     .description = "The credentials that are passed on, as they came, and nothing else is; a request with none of them is not asked about.",
+     .example = "[authorization, \"cookie:sessionid\", \"header:X-API-Key\"]"},
+    {.path = "identity.lookup.cache", .scalar = kDuration, .standard = "60s", .bounds = "0s..1d",
+     .description = "How long an answer is kept per credential, and so how soon a session that ended is noticed; 0s: not at all.",
+     .example = "60s"},
+    {.path = "identity.lookup.timeout", .scalar = kDuration, .standard = "2s", .bounds = "10ms..1m",
+     .description = "How long a request waits for the answer."},
+    {.path = "identity.lookup.on_error", .scalar = kChoice, .standard = "token", .bounds = "token|anonymous|reject",
+     .description = "What becomes of callers when the application can't be asked: what the token alone says, anonymous, or 503."},
+    {.path = "identity.lookup.max_entries", .scalar = kInteger, .standard = "100000", .bounds = "64..100000000",
+     .description = "How many answers are kept; beyond, those that name nobody leave before those that name a user."},
     {.path = "identity.trusted_headers", .shape = kMap, .optional_section = true,
      .description = "Header fields in which a trusted proxy names the caller; removed from anyone else's requests."},
     {.path = "identity.trusted_headers.user", .scalar = kHeader, .standard = "X-Weir-User",
@@ -351,6 +367,10 @@ std::string scalar_expectation(const Key& key) {
             return "ADDRESS:PORT, [ADDRESS]:PORT, *:PORT or unix:/PATH";
         case kUpstream:
             return "http://HOST, http://HOST:PORT or unix:/PATH";
+        case kLookupUrl:
+            return "http://HOST[:PORT]/PATH or unix:/SOCKET:/PATH";
+        case kCredential:
+            return "authorization, cookie:NAME, header:NAME or query:NAME";
         case kNetwork:
             return "an address or a network such as 10.0.0.0/8";
         case kWho:

@@ -42,6 +42,8 @@ enum class Scalar : std::uint8_t {
     kChoice,      // one of `bounds`
     kEndpoint,    // where to listen
     kUpstream,    // where a backend is
+    kLookupUrl,   // whom to ask who a caller is
+    kCredential,  // what of a request is passed on with that question
     kNetwork,     // an address or a CIDR block
     kWho,         // a network, or a subject such as user:42
     kFile,        // a path of a file

@@ -118,6 +118,10 @@ bool acceptable(const Key& key, const std::string& text, std::string& reason) {
             return net::Endpoint::parse(text).has_value();
         case Scalar::kUpstream:
             return parse_upstream(text, reason).has_value();
+        case Scalar::kLookupUrl:
+            return parse_lookup_url(text, reason).has_value();
+        case Scalar::kCredential:
+            return identity::parse_credential_source(text, reason).has_value();
         case Scalar::kNetwork:
             return Cidr::parse(text).has_value();
         case Scalar::kWho:
@@ -237,6 +241,32 @@ std::optional<UpstreamAddress> parse_upstream(std::string_view url, std::string&
     }
     upstream.host_header = upstream.port == 80 ? rest.substr(0, rest.size() - port.size()) : rest;
     return upstream;
+}
+
+std::optional<LookupUrl> parse_lookup_url(std::string_view url, std::string& reason) {
+    constexpr std::size_t kTargetMax = 4096;
+    if (url.starts_with("https://")) {
+        reason = "https is not available in this version";
+        return std::nullopt;
+    }
+    // The path begins behind the host, or behind the ':' that ends the name of a socket.
+    const bool unix = url.starts_with("unix:");
+    std::size_t path = unix ? url.find(":/", 5) : url.find_first_of("/?", url.starts_with("http://") ? 7 : 0);
+    if (unix && path == std::string_view::npos) return std::nullopt;
+    path = std::min(path, url.size());
+    std::string_view target = url.substr(unix ? path + 1 : path);
+    const bool printable = std::ranges::all_of(target, [](char c) { return c > ' ' && c < 0x7F && c != '#'; });
+    if (!printable || target.size() > kTargetMax) {
+        reason = "the path has only printable ASCII without spaces and '#', and at most 4096 bytes";
+        return std::nullopt;
+    }
+    auto address = parse_upstream(url.substr(0, path), reason);
+    if (!address) {
+        if (url.substr(0, path).find('@') != std::string_view::npos) reason = "a URL with a user is not spoken here";
+        return std::nullopt;
+    }
+    return LookupUrl{.address = *std::move(address),
+                     .target = (target.starts_with('/') ? "" : "/") + std::string(target)};
 }
 
 bool is_subject_name(std::string_view text) {

@@ -28,6 +28,14 @@ inline constexpr Nanos kDurationMax = std::chrono::hours(24 * 3660);
 // "http://HOST", "http://HOST:PORT", "unix:/PATH". nullopt with what is wrong, as the end of a sentence.
 [[nodiscard]] std::optional<UpstreamAddress> parse_upstream(std::string_view url, std::string& reason);
 
+// "http://HOST[:PORT]/PATH?QUERY", "unix:/SOCKET:/PATH": where it goes, and the target in origin form. nullopt with
+// what is wrong.
+struct LookupUrl {
+    UpstreamAddress address;
+    std::string target;
+};
+[[nodiscard]] std::optional<LookupUrl> parse_lookup_url(std::string_view url, std::string& reason);
+
 // "user:42": a subject by name. The addresses of `allow` and `block` are networks instead.
 [[nodiscard]] bool is_subject_name(std::string_view text);
 

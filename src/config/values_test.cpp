@@ -75,6 +75,29 @@ TEST(Values, AnUpstreamIsAHostAndPortOrASocket) {
     EXPECT_FALSE(parse_upstream("unix:/" + std::string(107, 'x'), reason));
 }
 
+TEST(Values, ALookupUrlIsAnAddressAndATarget) {
+    std::string reason;
+    const auto plain = parse_lookup_url("http://app.internal:8000/internal/whoami?from=weir", reason);
+    ASSERT_TRUE(plain);
+    EXPECT_EQ(plain->address.url, "http://app.internal:8000");
+    EXPECT_EQ(plain->address.host_header, "app.internal:8000");
+    EXPECT_EQ(plain->target, "/internal/whoami?from=weir");
+    EXPECT_EQ(parse_lookup_url("http://app", reason)->target, "/");
+    EXPECT_EQ(parse_lookup_url("http://app?a=/b", reason)->target, "/?a=/b");
+    EXPECT_EQ(parse_lookup_url("http://[::1]:81/who", reason)->address.host, "::1");
+    const auto local = parse_lookup_url("unix:/run/app.sock:/who?x=1", reason);
+    ASSERT_TRUE(local);
+    EXPECT_EQ(local->address.unix_path, "/run/app.sock");
+    EXPECT_EQ(local->target, "/who?x=1");
+    for (const char* bad :
+         {"", "/who", "app/who", "ftp://app/who", "https://app/who", "http:///who", "http://u@app/who",
+          "http://app:0/who", "http://app/a b", "http://app/a\r\nX: y", "http://app/who#x", "http://app/w\xC3\xBC",
+          "unix:/run/app.sock", "unix::/who", "unix:run:/who"}) {
+        EXPECT_FALSE(parse_lookup_url(bad, reason)) << bad;
+    }
+    EXPECT_FALSE(parse_lookup_url("http://app/" + std::string(4096, 'x'), reason));
+}
+
 TEST(Values, WhatIsQuotedIsBoundedAndWithoutControlCharacters) {
     EXPECT_EQ(in_quotes("a\nb\x7F"), "'a?b?'");
     EXPECT_EQ(in_quotes(std::string(200, 'a')), "'" + std::string(80, 'a') + "...'");

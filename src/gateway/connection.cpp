@@ -63,6 +63,7 @@ void Connection::take_bytes(net::Slice bytes) {
                 break;
             }
             [[fallthrough]];
+        case State::kIdentifying:
         case State::kAdmitting:
         case State::kConnecting:
             if (bytes.size() < kPinnedSliceLeast || worker_.reactor().blocks().scarce())
@@ -180,6 +181,7 @@ void Connection::on_downstream_end() {
         case State::kLingering:
             retire();
             break;
+        case State::kIdentifying:
         case State::kAdmitting:
         case State::kConnecting:
             break;  // seen again when the stash is taken
@@ -241,6 +243,10 @@ void Connection::on_timer() {
         case Timer::kKeepAlive:
             retire();
             break;
+        case Timer::kLookup:
+            forget_lookup();
+            lookup_ended({});
+            break;
         case Timer::kConnect:
             upstream_failed(
                 {ErrorCode::kTimeout, ErrorSource::kUpstream, true, "connecting to the upstream timed out"});
@@ -284,6 +290,7 @@ void Connection::drain(bool now) {
             if (now || head_.empty()) retire();
             break;
         case State::kExchange:
+        case State::kIdentifying:
         case State::kAdmitting:
         case State::kConnecting:
             if (now) {
@@ -398,6 +405,7 @@ bool Connection::leave_exchange(State next) {
 void Connection::retire() {
     if (state_ == State::kClosed) return;
     disarm();
+    forget_lookup();
     state_ = State::kClosed;
     if (upstream_.valid()) {
         worker_.detach_upstream(upstream_);

@@ -1,8 +1,8 @@
 // One downstream connection, from accept to end: heads are read, callers identified and admitted, requests and
 // responses proxied one after the other, until it becomes a WebSocket and its relay takes over.
 //
-//   kProxyHeader -> kHead -> kAdmitting -> kConnecting -> kExchange -> kHead ...        (HTTP, keep-alive)
-//                                                            `-> kRelay                  (WebSocket)
+//   kProxyHeader -> kHead -> kIdentifying -> kAdmitting -> kConnecting -> kExchange -> kHead ...  (HTTP, keep-alive)
+//                                                                            `-> kRelay            (WebSocket)
 //   from anywhere -> kLingering (an answer was sent, the peer's end is awaited) -> kClosed
 //                 -> kClosing (a handshake was completed to be refused, the client's Close is awaited) -> kClosed
 //
@@ -54,6 +54,8 @@ class Connection final : public AdmissionWaiter, public RelayHost {
 
     // AdmissionWaiter
     void on_admission(const AdmissionOutcome& outcome) override;
+    // What the application says about the caller of this request; any other is let go.
+    void on_lookup(std::uint64_t request, const identity::LookupAnswer& answer);
     // RelayHost
     void relay_ended() override;
     void relay_wants_timer(Nanos delay) override;
@@ -68,6 +70,7 @@ class Connection final : public AdmissionWaiter, public RelayHost {
     enum class State : std::uint8_t {
         kProxyHeader,
         kHead,
+        kIdentifying,
         kAdmitting,
         kConnecting,
         kExchange,
@@ -76,7 +79,17 @@ class Connection final : public AdmissionWaiter, public RelayHost {
         kLingering,
         kClosed
     };
-    enum class Timer : std::uint8_t { kNone, kHandshake, kKeepAlive, kConnect, kResponse, kBody, kRelay, kClose };
+    enum class Timer : std::uint8_t {
+        kNone,
+        kHandshake,
+        kKeepAlive,
+        kLookup,
+        kConnect,
+        kResponse,
+        kBody,
+        kRelay,
+        kClose
+    };
 
     // Heads (connection.cpp)
     void read_proxy_header(net::Slice bytes);
@@ -89,6 +102,14 @@ class Connection final : public AdmissionWaiter, public RelayHost {
 
     // Admission (connection_admission.cpp)
     void identify_and_admit(const protocol::http::RequestHead& request);
+    [[nodiscard]] std::string subject() const;
+    [[nodiscard]] bool refuse_blocked();
+    [[nodiscard]] bool look_up(const protocol::http::RequestHead& request);
+    [[nodiscard]] bool believe(const identity::LookupAnswer& answer);
+    void lookup_ended(const identity::LookupAnswer& answer);
+    void forget_lookup();
+    void refuse_unidentified();
+    void admit(const protocol::http::RequestHead& request);
     void on_decided(const AdmissionOutcome& outcome, const protocol::http::RequestHead& request);
     void reject_token(std::string_view subject);
     void deny_connection(const std::string& reason);

@@ -37,20 +37,11 @@ bool is_blocked(const config::Config& config, const policy::Caller& caller, std:
 
 void Connection::identify_and_admit(const http::RequestHead& request) {
     Exchange& exchange = *exchange_;
-    const config::Route& route = *exchange.route->route;
-    const config::Config& config = *exchange.snapshot->config;
     exchange.who = exchange.snapshot->identifier.identify(request, peer(), worker_.reactor().wall_now());
     exchange.connection_id = worker_.shared().next_connection_id.fetch_add(1, std::memory_order_relaxed);
     exchange.websocket = ws::wants_websocket(request);
     exchange.idempotent = is_idempotent(request.method) && request.framing == http::BodyFraming::kNone;
-    const policy::Caller& caller = exchange.who.caller;
-    const std::string subject = policy::subject_of(caller, {}, exchange.connection_id, config.subject);
-    if (is_blocked(config, caller, subject)) {
-        log_refusal("blocked", subject);
-        count_connection(&RouteCells::blocked);
-        answer(403, "blocked");
-        return;
-    }
+    if (refuse_blocked()) return;
     if (exchange.websocket) {
         if (const auto valid = ws::check_handshake(request); !valid) {
             const bool version = valid.error().code == ErrorCode::kUnsupported;
@@ -69,20 +60,119 @@ void Connection::identify_and_admit(const http::RequestHead& request) {
         }
     }
     if (exchange.who.rejected) {
-        reject_token(subject);
+        reject_token(subject());
         return;
     }
+    if (!look_up(request)) admit(request);
+}
+
+std::string Connection::subject() const {
+    return policy::subject_of(exchange_->who.caller, {}, exchange_->connection_id,
+                              exchange_->snapshot->config->subject);
+}
+
+bool Connection::refuse_blocked() {
+    const std::string who = subject();
+    if (!is_blocked(*exchange_->snapshot->config, exchange_->who.caller, who)) return false;
+    log_refusal("blocked", who);
+    count_connection(&RouteCells::blocked);
+    answer(403, "blocked");
+    return true;
+}
+
+// Whether the caller is to be known before the request goes on, and is not yet: then it waits, or was refused.
+bool Connection::look_up(const http::RequestHead& request) {
+    Exchange& exchange = *exchange_;
+    LookupCache* cache = exchange.snapshot->lookup.get();
+    const bool matters = exchange.route->limited || !exchange.snapshot->config->block_subjects.empty();
+    if (cache == nullptr || !matters || exchange.who.user_of_proxy || is_preflight(request)) return false;
+    const auto credentials = identity::credentials_of(request, cache->options().forward);
+    if (credentials.empty()) return false;
+    const Hash128 key = identity::hash_of(credentials, worker_.shared().hash_key);
+    const auto found = cache->find(key, {&worker_, slot_, exchange.connection_id}, worker_.reactor().now());
+    if (found.ticket) {
+        const config::Lookup& options = cache->options();
+        worker_.lookups().ask(key, *found.ticket,
+                              identity::lookup_request(options.target, options.address.host_header, credentials));
+    }
+    if (found.answer) {
+        const bool failure = found.answer->kind == identity::LookupAnswer::Kind::kFailed;
+        worker_.shard().add(failure ? cache->cells().failure_kept : cache->cells().hit);
+        return !believe(*found.answer);
+    }
+    if (!found.ticket) worker_.shard().add(cache->cells().shared);
+    exchange.lookup_key = key;
+    state_ = State::kIdentifying;
+    arm(Timer::kLookup, cache->options().timeout);
+    settle_receiving();
+    return true;
+}
+
+void Connection::on_lookup(std::uint64_t request, const identity::LookupAnswer& answer) {
+    if (state_ == State::kIdentifying && exchange_->connection_id == request) lookup_ended(answer);
+}
+
+void Connection::lookup_ended(const identity::LookupAnswer& answer) {
+    disarm();
+    exchange_->lookup_key.reset();
+    if (exchange_->snapshot->generation != worker_.generation()) {
+        handle_request();  // anew, under the configuration that is in force now
+        return;
+    }
+    if (!believe(answer)) return;
+    http::RequestHead& request = worker_.request_scratch();
+    const auto parsed = http::parse_request_head(head_, request);  // others have used the scratch since
+    WEIR_ASSERT(parsed.has_value());
+    admit(request);
+}
+
+void Connection::forget_lookup() {
+    if (exchange_ == nullptr || !exchange_->lookup_key) return;
+    exchange_->snapshot->lookup->forget(*exchange_->lookup_key, {&worker_, slot_, exchange_->connection_id});
+    exchange_->lookup_key.reset();
+}
+
+// False when the request was answered.
+bool Connection::believe(const identity::LookupAnswer& answer) {
+    const identity::OnLookupError on_error = exchange_->snapshot->config->lookup->on_error;
+    if (answer.kind == identity::LookupAnswer::Kind::kFailed && on_error == identity::OnLookupError::kReject) {
+        refuse_unidentified();
+        return false;
+    }
+    identity::apply_lookup(answer, on_error, exchange_->who);
+    return !refuse_blocked();
+}
+
+void Connection::refuse_unidentified() {
+    log_refusal("caller could not be looked up", subject());
+    count_connection(&RouteCells::rejected);
+    const std::string fields = "Retry-After: 1\r\n" + exchange_->cors_fields;
+    send_answer({.status = 503,
+                 .content_type = "application/problem+json",
+                 .body = "{\"type\": \"about:blank\", \"title\": \"Service Unavailable\", \"status\": 503, "
+                         "\"detail\": \"The caller could not be identified. Please try again later.\"}\n",
+                 .extra_fields = fields,
+                 .keep_alive = true,
+                 .head_request = exchange_->method == "HEAD"});
+}
+
+void Connection::admit(const http::RequestHead& request) {
+    Exchange& exchange = *exchange_;
+    const config::Route& route = *exchange.route->route;
+    const config::Config& config = *exchange.snapshot->config;
+    const policy::Caller& caller = exchange.who.caller;
     const bool limited_as_websocket = exchange.websocket && route.websocket.has_value();
     static const std::vector<policy::LimitId> kNone;
     const std::vector<policy::LimitId>* limits = limited_as_websocket ? &route.websocket->connect : &route.http.limits;
     if (is_preflight(request)) limits = &kNone;
     exchange.plan = worker_.admission().plan(*exchange.snapshot, caller, exchange.connection_id, std::span(&limits, 1));
     if (limited_as_websocket && route.websocket->connections_max_per_subject > 0 && !exchange.plan.exempt) {
-        const std::string key = route.name + '\0' + subject;
+        const std::string who = subject();
+        const std::string key = route.name + '\0' + who;
         if (worker_.shared().counts.acquire(key, route.websocket->connections_max_per_subject)) {
             count_key_ = key;
         } else {
-            log_refusal("too many connections of this subject", subject);
+            log_refusal("too many connections of this subject", who);
             if (!config.shadow) {
                 count_connection(&RouteCells::refused);
                 deny_connection("Too many connections: " +

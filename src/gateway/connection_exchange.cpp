@@ -379,7 +379,7 @@ void Connection::settle_receiving() {
     net::Reactor& reactor = worker_.reactor();
     bool want_downstream = true;
     bool want_upstream = true;
-    if (state_ == State::kAdmitting || state_ == State::kConnecting) {
+    if (state_ == State::kIdentifying || state_ == State::kAdmitting || state_ == State::kConnecting) {
         want_downstream = stash_.empty();
     } else if (state_ == State::kExchange) {
         Exchange& exchange = *exchange_;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "gateway/admission.h"
@@ -18,6 +19,7 @@ struct Exchange {
     std::shared_ptr<const Snapshot> snapshot;
     const RouteRuntime* route = nullptr;
     identity::Identified who;
+    std::optional<Hash128> lookup_key;  // while an answer about the caller is waited for
     CallerPlan plan;
     std::uint64_t connection_id = 0;
 

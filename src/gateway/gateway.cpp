@@ -131,8 +131,9 @@ Gateway::~Gateway() {
 void Gateway::reload(std::shared_ptr<const config::Config> config) {
     names_->watch(*config);
     dependencies_.log.set_level(config->log_level);
-    shared_->adopt(
-        std::make_shared<const Snapshot>(std::move(config), hash_key_, ++generation_, dependencies_.metrics));
+    const auto before = shared_->snapshot();
+    shared_->adopt(std::make_shared<const Snapshot>(std::move(config), hash_key_, ++generation_, dependencies_.metrics,
+                                                    before.get()));
     for (auto& worker : workers_) worker->request_reload();
 }
 
@@ -158,6 +159,9 @@ void Gateway::refresh_metrics() {
                               static_cast<std::int64_t>(table_->size()));
     dependencies_.metrics.set(dependencies_.metrics.cell(Family::kBucketEvictions, {}),
                               static_cast<std::int64_t>(table_->evictions()));
+    const auto snapshot = shared_->snapshot();
+    dependencies_.metrics.set(dependencies_.metrics.cell(Family::kLookupEntries, {}),
+                              snapshot->lookup == nullptr ? 0 : static_cast<std::int64_t>(snapshot->lookup->size()));
 }
 
 // A snapshot that can't be read costs the counters, not the start.

@@ -18,12 +18,6 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
     out.append(name).append(": ").append(value).append("\r\n");
 }
 
-// "_" and "-" are one character to CGI, WSGI and what followed them.
-bool equals_folded(std::string_view a, std::string_view b) {
-    const auto folded = [](char c) { return c == '_' ? '-' : ascii_lower(c); };
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return folded(x) == folded(y); });
-}
-
 // Fields that Weir writes itself, under any spelling that an upstream folds; `Connection` can't be made to name them
 // away.
 bool is_ours(std::string_view name) {

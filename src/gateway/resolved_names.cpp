@@ -61,6 +61,9 @@ void ResolvedNames::watch(const config::Config& config) {
             if (!address.host.empty() && !IpAddress::parse(address.host)) wanted[address.host];
         }
     }
+    if (config.lookup && !config.lookup->address.host.empty() && !IpAddress::parse(config.lookup->address.host)) {
+        wanted[config.lookup->address.host];
+    }
     for (auto& [name, addresses] : wanted) {
         addresses = addresses_of(name);
         if (addresses.empty()) addresses = ask(name);

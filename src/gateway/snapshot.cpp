@@ -64,6 +64,8 @@ std::size_t rule_of_opcode(const policy::MessageRules& rules, bool binary) {
 RouteRuntime runtime_of(const config::Route& route, metrics::Registry& registry, const policy::LimitTable& table) {
     RouteRuntime runtime;
     runtime.route = &route;
+    runtime.limited =
+        !limits_of(route).empty() || (route.websocket && route.websocket->connections_max_per_subject > 0);
     runtime.cells = route_cells(registry, route, table);
     if (!route.websocket) return runtime;
     const policy::MessageRules& rules = route.websocket->messages;
@@ -80,7 +82,7 @@ RouteRuntime runtime_of(const config::Route& route, metrics::Registry& registry,
 }  // namespace
 
 Snapshot::Snapshot(std::shared_ptr<const config::Config> configuration, const HashKey& hash_key, std::uint64_t number,
-                   metrics::Registry& registry)
+                   metrics::Registry& registry, const Snapshot* before)
     : config(std::move(configuration)),
       generation(number),
       identifier(config->identity),
@@ -88,6 +90,11 @@ Snapshot::Snapshot(std::shared_ptr<const config::Config> configuration, const Ha
                .key_prefix = config->key_prefix,
                .hash_key = hash_key,
                .subject = config->subject}) {
+    if (config->lookup) {
+        const bool same =
+            before != nullptr && before->lookup != nullptr && before->lookup->serves(*config->lookup, *config->limits);
+        lookup = same ? before->lookup : std::make_shared<LookupCache>(*config->lookup, config->limits, registry);
+    }
     for (const config::Route& route : config->routes) routes.push_back(runtime_of(route, registry, *config->limits));
     for (const config::Upstream& upstream : config->upstreams) {
         std::vector<metrics::Cell> cells;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "gateway/lookup_cache.h"
 #include "identity/identity.h"
 #include "metrics/registry.h"
 #include "policy/event.h"
@@ -32,6 +33,7 @@ struct RouteCells {
 
 struct RouteRuntime {
     const config::Route* route = nullptr;
+    bool limited = false;  // something of it depends on who calls
     RouteCells cells;
     // Without content rules the opcode alone picks the rule.
     std::size_t text_rule = policy::MessageRules::kNoRule;
@@ -40,8 +42,9 @@ struct RouteRuntime {
 };
 
 struct Snapshot {
+    // `before`: the one that this replaces, whose answers about callers are kept where they still hold.
     Snapshot(std::shared_ptr<const config::Config> configuration, const HashKey& hash_key, std::uint64_t number,
-             metrics::Registry& registry);
+             metrics::Registry& registry, const Snapshot* before = nullptr);
     Snapshot(const Snapshot&) = delete;
     Snapshot& operator=(const Snapshot&) = delete;
 
@@ -52,6 +55,7 @@ struct Snapshot {
     std::uint64_t generation;
     identity::Identifier identifier;
     policy::Planner planner;
+    std::shared_ptr<LookupCache> lookup;  // null: nobody is asked
     std::vector<RouteRuntime> routes;
     std::vector<std::vector<metrics::Cell>> upstream_errors;  // by upstream, by ErrorCode
 };

@@ -21,7 +21,8 @@ Worker::Worker(std::unique_ptr<net::Reactor> reactor, Shared& shared, NameTable&
       names_(names),
       shard_(shared.metrics.new_shard()),
       random_(seed),
-      admission_(shared, shard_, *reactor_) {
+      admission_(shared, shard_, *reactor_),
+      lookups_(*this, names) {
     reactor_->set_events(this);
     adopt(shared_.snapshot());
     (void)reactor_->set_timer(kTick, kTickCookie);
@@ -32,6 +33,7 @@ Worker::~Worker() {
         if (slot.connection != nullptr && !slot.connection->closed()) slot.connection->abort();
     }
     close_pooled();
+    lookups_.abandon();
     admission_.tick(reactor_->now(), true);
     for (const std::uint32_t listener : listeners_) reactor_->stop_listening(listener);
     retired_.clear();
@@ -90,6 +92,32 @@ void Worker::close_upstream(net::SocketId socket) {
     reactor_->close(socket);
 }
 
+void Worker::close_lookup(net::SocketId socket) {
+    forget_lookup(socket);
+    reactor_->close(socket);
+}
+
+void Worker::post_lookup(const LookupWaiter& waiter, const identity::LookupAnswer& answer) {
+    {
+        const std::lock_guard lock(mailbox_mutex_);
+        mailbox_.emplace_back(waiter, answer);
+    }
+    reactor_->wake();
+}
+
+void Worker::deliver_lookups() {
+    std::vector<std::pair<LookupWaiter, identity::LookupAnswer>> arrived;
+    {
+        const std::lock_guard lock(mailbox_mutex_);
+        arrived.swap(mailbox_);
+    }
+    for (const auto& [waiter, answer] : arrived) {
+        // The slot may have another connection by now, or its connection another request: that is compared there.
+        if (waiter.slot >= slots_.size() || slots_[waiter.slot].connection == nullptr) continue;
+        slots_[waiter.slot].connection->on_lookup(waiter.request, answer);
+    }
+}
+
 void Worker::close_idle_upstream(net::SocketId socket) {
     pool_->forget_idle(socket);
     close_upstream(socket);
@@ -119,6 +147,7 @@ void Worker::adopt(std::shared_ptr<const Snapshot> snapshot) {
     // connection back.
     pool_ = std::make_unique<UpstreamPool>(snapshot_->config->upstreams, names_,
                                            snapshot_->config->bounds.upstream_idle_max);
+    lookups_.adopt(*snapshot_);
 }
 
 void Worker::on_accepted(net::SocketId socket, std::uint32_t /*listener*/, const net::Endpoint& peer) {
@@ -142,8 +171,12 @@ void Worker::on_accepted(net::SocketId socket, std::uint32_t /*listener*/, const
 }
 
 void Worker::on_connected(net::SocketId socket, Result<void> outcome) {
-    if (Link* link = link_of(socket); link != nullptr && link->role == Role::kUpstream) {
+    const Link* link = link_of(socket);
+    if (link == nullptr) return;
+    if (link->role == Role::kUpstream) {
         link->connection->on_upstream_connected(outcome);
+    } else if (link->role == Role::kLookup) {
+        lookups_.on_connected(socket, outcome);
     }
 }
 
@@ -156,6 +189,9 @@ void Worker::on_received(net::SocketId socket, net::Slice bytes) {
             break;
         case Role::kUpstream:
             link->connection->on_upstream(std::move(bytes));
+            break;
+        case Role::kLookup:
+            lookups_.on_received(socket, std::move(bytes));
             break;
         case Role::kPooled:  // an upstream that speaks unasked is not to be believed
             close_idle_upstream(socket);
@@ -174,6 +210,9 @@ void Worker::on_received_end(net::SocketId socket) {
             break;
         case Role::kUpstream:
             link->connection->on_upstream_end();
+            break;
+        case Role::kLookup:
+            lookups_.on_received_end(socket);
             break;
         case Role::kPooled:
             close_idle_upstream(socket);
@@ -200,6 +239,8 @@ void Worker::on_closed(net::SocketId socket, Error why) {
     link->role = Role::kNone;
     if (was.role == Role::kPooled) {
         pool_->forget_idle(socket);
+    } else if (was.role == Role::kLookup) {
+        lookups_.on_closed(socket, why);
     } else if (was.role == Role::kDownstream) {
         was.connection->on_downstream_closed(why);
     } else {
@@ -210,6 +251,10 @@ void Worker::on_closed(net::SocketId socket, Error why) {
 void Worker::on_timer(net::TimerId /*timer*/, std::uint64_t cookie) {
     if (cookie == kTickCookie) {
         tick();
+        return;
+    }
+    if (LookupClient::is_ours(cookie)) {
+        lookups_.on_timer(cookie);
         return;
     }
     const std::uint64_t slot = cookie >> 32U;
@@ -223,6 +268,7 @@ void Worker::tick() {
     (void)reactor_->set_timer(kTick, kTickCookie);
     admission_.tick(now);
     pool_->expire(now, false, [&](net::SocketId socket) { close_upstream(socket); });
+    lookups_.close_idle(false);
     for_each_connection([](Connection& connection) { connection.on_tick(); });
     if (draining_ && now >= drain_until_) end_drain();
 }
@@ -240,10 +286,12 @@ void Worker::begin_drain() {
     for (const std::uint32_t listener : listeners_) reactor_->stop_listening(listener);
     listeners_.clear();
     close_pooled();
+    lookups_.close_idle(true);
     for_each_connection([](Connection& connection) { connection.drain(false); });
 }
 
 void Worker::on_wake() {
+    deliver_lookups();
     if (reload_requested_.exchange(false, std::memory_order_acq_rel)) adopt(shared_.snapshot());
     if (drain_requested_.exchange(false, std::memory_order_acq_rel)) begin_drain();
     if (hurry_requested_.exchange(false, std::memory_order_acq_rel)) {
@@ -275,7 +323,8 @@ void Worker::on_turn_end() {
         free_slots_.push_back(slot);
     }
     retired_.resize(kept);
-    if (draining_ && open_ == 0) finished_.store(true, std::memory_order_release);
+    // Callers of other workers may wait for what this one asks.
+    if (draining_ && open_ == 0 && (drain_over_ || lookups_.idle())) finished_.store(true, std::memory_order_release);
 }
 
 }  // namespace weir::gateway

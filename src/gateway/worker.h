@@ -7,19 +7,22 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
 #include "gateway/admission.h"
 #include "gateway/client_stream.h"
 #include "gateway/connection.h"
+#include "gateway/lookup_client.h"
 #include "gateway/shared.h"
 #include "gateway/upstream_pool.h"
 #include "net/reactor.h"
 
 namespace weir::gateway {
 
-class Worker final : public net::ReactorEvents {
+class Worker final : public net::ReactorEvents, public LookupListener {
   public:
     // `seed` makes mask keys; unpredictable in production (RFC 6455 10.3), repeatable in the simulation.
     Worker(std::unique_ptr<net::Reactor> reactor, Shared& shared, NameTable& names, std::uint64_t seed);
@@ -60,6 +63,14 @@ class Worker final : public net::ReactorEvents {
     // Keeps an upstream connection for the next request, or closes it.
     void pool_upstream(const AddressRef& ref, net::SocketId socket, bool reusable);
     void retire(Connection& connection);
+    [[nodiscard]] LookupClient& lookups() { return lookups_; }
+    // Sockets of `lookups`.
+    void attach_lookup(net::SocketId socket) { set_link(socket, nullptr, Role::kLookup); }
+    void forget_lookup(net::SocketId socket) { set_link(socket, nullptr, Role::kNone); }
+    void close_lookup(net::SocketId socket);
+
+    // LookupListener: from any thread.
+    void post_lookup(const LookupWaiter& waiter, const identity::LookupAnswer& answer) override;
 
     // ReactorEvents
     void on_accepted(net::SocketId socket, std::uint32_t listener, const net::Endpoint& peer) override;
@@ -73,7 +84,7 @@ class Worker final : public net::ReactorEvents {
     void on_turn_end() override;
 
   private:
-    enum class Role : std::uint8_t { kNone, kDownstream, kUpstream, kPooled };
+    enum class Role : std::uint8_t { kNone, kDownstream, kUpstream, kPooled, kLookup };
     struct Link {
         Connection* connection = nullptr;
         std::uint32_t generation = 0;
@@ -94,6 +105,7 @@ class Worker final : public net::ReactorEvents {
     void begin_drain();
     void end_drain();
     void tick();
+    void deliver_lookups();
     void close_pooled();
     void close_upstream(net::SocketId socket);
     void close_idle_upstream(net::SocketId socket);
@@ -107,6 +119,7 @@ class Worker final : public net::ReactorEvents {
     Rng random_;
     Admission admission_;
     StreamTools tools_;
+    LookupClient lookups_;
     std::shared_ptr<const Snapshot> snapshot_;
     std::unique_ptr<UpstreamPool> pool_;
     protocol::http::RequestHead request_scratch_;
@@ -121,6 +134,8 @@ class Worker final : public net::ReactorEvents {
     MonoTime drain_until_{};
     bool draining_ = false;
     bool drain_over_ = false;
+    std::mutex mailbox_mutex_;
+    std::vector<std::pair<LookupWaiter, identity::LookupAnswer>> mailbox_;
     std::atomic<bool> finished_{false};
     std::atomic<bool> reload_requested_{false}, drain_requested_{false}, hurry_requested_{false},
         stop_requested_{false};

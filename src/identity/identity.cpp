@@ -16,12 +16,6 @@ namespace jwt = protocol::jwt;
 constexpr std::string_view kClaimPrefix = "claim:";
 constexpr std::string_view kHeaderPrefix = "header:";
 
-// "_" and "-" are one character to CGI, WSGI and what followed them.
-bool equals_folded(std::string_view a, std::string_view b) {
-    const auto folded = [](char c) { return c == '_' ? '-' : ascii_lower(c); };
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return folded(x) == folded(y); });
-}
-
 // The value of a field that is there exactly once; of several the sender and the upstream may mean different ones.
 std::string_view single_field(const http::RequestHead& head, std::string_view name) {
     std::string_view value;
@@ -204,12 +198,14 @@ Identified Identifier::identify(const http::RequestHead& head, const Peer& peer,
         // The proxy has authenticated; a token that came along is the upstream's business.
         identified.caller.user = user;
         identified.caller.tier = policy::kAuthenticated;
+        identified.user_of_proxy = true;
     } else {
         believe_token(head, now, identified);
     }
     if (headers) {
         const auto tier = tier_named(options_, single_field(head, options_.trusted_headers->tier));
         if (tier) identified.caller.tier = *tier;
+        identified.tier_of_proxy = tier.has_value();
     }
     for (const std::string& attribute : options_.attributes) {
         if (!attribute.starts_with(kHeaderPrefix)) continue;

@@ -78,6 +78,8 @@ struct Identified {
     TokenStatus token = TokenStatus::kNone;
     bool rejected = false;  // `on_invalid: reject` and the token is expired or invalid
     bool peer_trusted = false;
+    bool user_of_proxy = false;  // a trusted header named the user: nobody else is asked
+    bool tier_of_proxy = false;  // a trusted header named the tier, which stays whatever else is said
     // The sub-protocol that a 101 of Weir's own must select, a view into the head; empty when the token came otherwise.
     std::string_view subprotocol_marker;
 };

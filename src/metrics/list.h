@@ -24,6 +24,9 @@ enum class Family : std::uint8_t {
     kBucketEvictions,
     kConfigReloads,
     kUpstreamErrors,
+    kLookups,
+    kLookupSeconds,
+    kLookupEntries,
     kBuildInfo,
     kCount_,
 };
@@ -65,6 +68,16 @@ inline constexpr std::string_view kUpstreamError = "upstream_error";
 // {direction}
 inline constexpr std::string_view kUpstream = "upstream";
 inline constexpr std::string_view kDownstream = "downstream";
+
+// weir_lookups_total{outcome}
+inline constexpr std::string_view kHit = "hit";
+inline constexpr std::string_view kFailureKept = "failure_kept";
+inline constexpr std::string_view kShared = "shared";
+inline constexpr std::string_view kUser = "user";
+inline constexpr std::string_view kAnonymous = "anonymous";
+inline constexpr std::string_view kTimeout = "timeout";
+inline constexpr std::string_view kUnreachable = "unreachable";
+inline constexpr std::string_view kUnusable = "unusable";
 
 // weir_config_reloads_total{outcome}
 inline constexpr std::string_view kApplied = "applied";
@@ -132,7 +145,8 @@ inline constexpr std::array<FamilyRow, kFamilies> kList{{
      {{kRouteLabel,
        {"outcome",
         "`accepted` (the backend took it), `denied` (a limit), `refused` (a bound on connections, `bounds` or "
-        "`max_connections`), `rejected` (a token that does not verify, with `on_invalid: reject`), `blocked` (the "
+        "`max_connections`), `rejected` (a token that does not verify, with `on_invalid: reject`, or a caller who "
+        "could not be asked about, with `on_error: reject`), `blocked` (the "
         "block list), `upstream_error` (no backend could be reached, or it did not answer with a valid 101)"}}}},
     {Family::kMessages,
      "weir_messages_total",
@@ -161,6 +175,21 @@ inline constexpr std::array<FamilyRow, kFamilies> kList{{
         "`refused`, `unreachable` (no route, no such name), `timeout`, `reset`, `closed` (in the middle of an answer), "
         "`malformed` (an answer that breaks HTTP or WebSocket), `too_large` (a response head beyond its bound), "
         "`exhausted` (a bound of Weir's own), `_other`"}}}},
+    {Family::kLookups,
+     "weir_lookups_total",
+     Kind::kCounter,
+     "Questions of `identity.lookup`, who a caller is, by where the answer came from.",
+     {{{"outcome",
+        "asked now: `user` and `anonymous` (what the application said), `timeout`, `unreachable` and `unusable` (it "
+        "could not be asked, or its answer is none); not asked: `hit` (the answer was kept), `failure_kept` (the "
+        "application had failed just before), `shared` (another caller of the same credential was asking)"}}}},
+    {Family::kLookupSeconds,
+     "weir_lookup_seconds",
+     Kind::kHistogram,
+     "Time that the application took to say who a caller is.",
+     {},
+     {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5}},
+    {Family::kLookupEntries, "weir_lookup_entries", Kind::kGauge, "Answers of `identity.lookup` that are kept now."},
     {Family::kBuildInfo,
      "weir_build_info",
      Kind::kGauge,

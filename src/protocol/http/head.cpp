@@ -420,7 +420,11 @@ bool named_by_connection(const std::vector<Field>& fields, std::string_view name
     });
 }
 
-std::optional<std::string_view> cookie(const std::vector<Field>& fields, std::string_view name) {
+namespace {
+
+// Calls `visit(value)` for each cookie of that name, until it returns false.
+template <typename Visit>
+void for_each_cookie(const std::vector<Field>& fields, std::string_view name, Visit&& visit) {
     for (const Field& field : fields) {
         if (!equals_ignoring_case(field.name, "cookie")) continue;
         std::string_view rest = field.value;
@@ -430,32 +434,68 @@ std::optional<std::string_view> cookie(const std::vector<Field>& fields, std::st
             rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
             const std::size_t equals = pair.find('=');
             if (equals == std::string_view::npos || trimmed(pair.substr(0, equals)) != name) continue;
-            return trimmed(pair.substr(equals + 1));
+            if (!visit(trimmed(pair.substr(equals + 1)))) return;
         }
     }
-    return std::nullopt;
 }
 
-std::optional<std::string> query_parameter(std::string_view target, std::string_view name) {
+// Calls `visit(pair)` for each query parameter of that name, until it returns false.
+template <typename Visit>
+void for_each_query_pair(std::string_view target, std::string_view name, Visit&& visit) {
     const std::size_t mark = target.find('?');
-    if (mark == std::string_view::npos) return std::nullopt;
+    if (mark == std::string_view::npos) return;
     std::string_view rest = target.substr(mark + 1);
     while (!rest.empty()) {
         const std::size_t end = rest.find('&');
         const std::string_view pair = rest.substr(0, end);
         rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
-        const std::size_t equals = pair.find('=');
-        if (!decodes_to(pair.substr(0, equals), name)) continue;
-        std::string value;
-        if (equals == std::string_view::npos) return value;
-        const bool well_formed = decode_form_component(pair.substr(equals + 1), [&value](char c) {
-            value.push_back(c);
-            return true;
-        });
-        if (!well_formed) return std::nullopt;
-        return value;
+        if (decodes_to(pair.substr(0, pair.find('=')), name) && !visit(pair)) return;
     }
-    return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string_view> cookie(const std::vector<Field>& fields, std::string_view name) {
+    std::optional<std::string_view> found;
+    for_each_cookie(fields, name, [&](std::string_view value) {
+        found = value;
+        return false;
+    });
+    return found;
+}
+
+std::vector<std::string_view> cookies(const std::vector<Field>& fields, std::string_view name) {
+    std::vector<std::string_view> found;
+    for_each_cookie(fields, name, [&](std::string_view value) {
+        found.push_back(value);
+        return true;
+    });
+    return found;
+}
+
+std::optional<std::string> query_parameter(std::string_view target, std::string_view name) {
+    std::optional<std::string> found;
+    for_each_query_pair(target, name, [&](std::string_view pair) {
+        const std::size_t equals = pair.find('=');
+        std::string value;
+        const bool well_formed =
+            equals == std::string_view::npos || decode_form_component(pair.substr(equals + 1), [&value](char c) {
+                value.push_back(c);
+                return true;
+            });
+        if (well_formed) found = std::move(value);
+        return false;
+    });
+    return found;
+}
+
+std::vector<std::string_view> query_pairs(std::string_view target, std::string_view name) {
+    std::vector<std::string_view> found;
+    for_each_query_pair(target, name, [&](std::string_view pair) {
+        found.push_back(pair);
+        return true;
+    });
+    return found;
 }
 
 }  // namespace weir::protocol::http

@@ -109,8 +109,12 @@ struct ResponseHead {
 
 // The cookie `name` of the `Cookie` fields (RFC 6265 4.2), as it was written, quotes included; the first one wins.
 [[nodiscard]] std::optional<std::string_view> cookie(const std::vector<Field>& fields, std::string_view name);
+// The values of all cookies of that name, in order.
+[[nodiscard]] std::vector<std::string_view> cookies(const std::vector<Field>& fields, std::string_view name);
 // Value of a query parameter of a target, decoded as forms are: %XX is a byte, '+' a space, '&' separates. The first of
 // that (decoded) name wins; nullopt when it is absent or badly escaped.
 [[nodiscard]] std::optional<std::string> query_parameter(std::string_view target, std::string_view name);
+// All pairs "NAME=VALUE" whose decoded name is `name`, as they were written and in order.
+[[nodiscard]] std::vector<std::string_view> query_pairs(std::string_view target, std::string_view name);
 
 }  // namespace weir::protocol::http

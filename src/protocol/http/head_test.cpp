@@ -432,5 +432,17 @@ TEST(QueryParameter, IsAbsentOrBadlyEscaped) {
         EXPECT_EQ(query_parameter(target, "token"), std::nullopt) << target;
 }
 
+TEST(Cookies, AreAllOfThatName) {
+    const std::vector<Field> fields{{"Cookie", "a=1; b=2; a=3"}, {"X", "a=9"}, {"cookie", "a=; c; a"}};
+    EXPECT_EQ(cookies(fields, "a"), (std::vector<std::string_view>{"1", "3", ""}));
+    EXPECT_TRUE(cookies(fields, "d").empty());
+}
+
+TEST(QueryPairs, AreAllOfThatDecodedNameAsTheyWereWritten) {
+    EXPECT_EQ(query_pairs("/x?key=a%20b&y=1&k%65y=%zz&key&keys=2#", "key"),
+              (std::vector<std::string_view>{"key=a%20b", "k%65y=%zz", "key"}));
+    EXPECT_TRUE(query_pairs("/key=1", "key").empty());
+}
+
 }  // namespace
 }  // namespace weir::protocol::http
