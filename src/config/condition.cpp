@@ -21,7 +21,7 @@ Condition condition_of(const Node& node, Report& report, int depth);
 JsonScalar json_scalar(const Node& node) {
     if (node.is(Node::Kind::kNull)) return nullptr;
     if (!node.plain) return node.text;
-    if (node.text == "true" || node.text == "false") return node.text == "true";
+    if (const auto flag = parse_boolean(node.text)) return *flag;
     if (!is_json_number(node.text)) return node.text;
     const char* end = node.text.data() + node.text.size();
     std::int64_t integer = 0;
@@ -78,7 +78,7 @@ Condition condition_of(const Node& node, Report& report, int depth) {
         if (entry.key == "json") {
             add_json(value, all, report);
         } else if (entry.key == "binary") {
-            all.push_back({Condition::Binary{value.text == "true"}});
+            all.push_back({Condition::Binary{parse_boolean(value.text).value_or(false)}});
         } else if (entry.key == "larger_than") {
             all.push_back({Condition::LargerThan{parse_size(value.text).value_or(0)}});
         } else if (entry.key == "all") {
