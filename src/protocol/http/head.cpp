@@ -420,7 +420,11 @@ bool named_by_connection(const std::vector<Field>& fields, std::string_view name
     });
 }
 
-std::optional<std::string_view> cookie(const std::vector<Field>& fields, std::string_view name) {
+namespace {
+
+// Calls `visit(value)` for each cookie of that name, until it returns false.
+template <typename Visit>
+void for_each_cookie(const std::vector<Field>& fields, std::string_view name, Visit&& visit) {
     for (const Field& field : fields) {
         if (!equals_ignoring_case(field.name, "cookie")) continue;
         std::string_view rest = field.value;
@@ -430,15 +434,16 @@ std::optional<std::string_view> cookie(const std::vector<Field>& fields, std::st
             rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
             const std::size_t equals = pair.find('=');
             if (equals == std::string_view::npos || trimmed(pair.substr(0, equals)) != name) continue;
-            return trimmed(pair.substr(equals + 1));
+            if (!visit(trimmed(pair.substr(equals + 1)))) return;
         }
     }
-    return std::nullopt;
 }
 
-std::optional<std::string> query_parameter(std::string_view target, std::string_view name) {
+// Calls `visit(value)` for each parameter of that name, until it returns false; nullopt is one that is badly escaped.
+template <typename Visit>
+void for_each_query_parameter(std::string_view target, std::string_view name, Visit&& visit) {
     const std::size_t mark = target.find('?');
-    if (mark == std::string_view::npos) return std::nullopt;
+    if (mark == std::string_view::npos) return;
     std::string_view rest = target.substr(mark + 1);
     while (!rest.empty()) {
         const std::size_t end = rest.find('&');
@@ -446,16 +451,59 @@ std::optional<std::string> query_parameter(std::string_view target, std::string_
         rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
         const std::size_t equals = pair.find('=');
         if (!decodes_to(pair.substr(0, equals), name)) continue;
-        std::string value;
-        if (equals == std::string_view::npos) return value;
-        const bool well_formed = decode_form_component(pair.substr(equals + 1), [&value](char c) {
-            value.push_back(c);
+        std::optional<std::string> value(std::in_place);
+        const std::string_view raw = equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1);
+        const bool well_formed = decode_form_component(raw, [&value](char c) {
+            value->push_back(c);
             return true;
         });
-        if (!well_formed) return std::nullopt;
-        return value;
+        if (!well_formed) value.reset();
+        if (!visit(std::move(value))) return;
     }
-    return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string_view> cookie(const std::vector<Field>& fields, std::string_view name) {
+    std::optional<std::string_view> first;
+    for_each_cookie(fields, name, [&](std::string_view value) {
+        first = value;
+        return false;
+    });
+    return first;
+}
+
+bool cookie_is_ambiguous(const std::vector<Field>& fields, std::string_view name) {
+    std::optional<std::string_view> first;
+    bool differs = false;
+    for_each_cookie(fields, name, [&](std::string_view value) {
+        if (!first) first = value;
+        differs = value != *first;
+        return !differs;
+    });
+    return differs;
+}
+
+std::optional<std::string> query_parameter(std::string_view target, std::string_view name) {
+    std::optional<std::string> first;
+    for_each_query_parameter(target, name, [&](std::optional<std::string> value) {
+        first = std::move(value);
+        return false;
+    });
+    return first;
+}
+
+bool query_parameter_is_ambiguous(std::string_view target, std::string_view name) {
+    std::optional<std::string> first;
+    bool any = false;
+    bool differs = false;
+    for_each_query_parameter(target, name, [&](std::optional<std::string> value) {
+        differs = any && (!value || !first || *value != *first);
+        if (!any) first = std::move(value);
+        any = true;
+        return !differs;
+    });
+    return differs;
 }
 
 }  // namespace weir::protocol::http
