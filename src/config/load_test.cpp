@@ -503,6 +503,38 @@ TEST(Load, TheEffectiveConfigurationLoadsAgainAndHidesSecrets) {
     }
 }
 
+TEST(Load, AVariableThatNamesNothingIsAWarning) {
+    const Loaded loaded =
+        load_text(std::string(kUpstream) + "limits: {my-limit: 3/m}\n",
+                  {"RATELIMIT_WS_MESAGE=1/m", "RATELIMIT_FAIL_OPN=true", "RATELIMIT_BACKEND=redis",
+                   "RATELIMIT_MY_LIMIT=4/m", "RATELIMIT_MY_LIMIT_ANONYMOUS=2/m", "RATELIMIT_DISABLE=false",
+                   "RATELIMIT_WS_CONNECT=9/m", "XRATELIMIT_WS_MESAGE=1/m", "RATELIMIT=1"});
+    ASSERT_EQ(messages(loaded.problems), "");
+    EXPECT_EQ(messages(loaded.warnings),
+              "environment: 'RATELIMIT_BACKEND' names no limit and no setting, and has no effect\n"
+              "environment: 'RATELIMIT_FAIL_OPN' names no limit and no setting, and has no effect; did you mean "
+              "RATELIMIT_FAIL_OPEN?\n"
+              "environment: 'RATELIMIT_WS_MESAGE' names no limit and no setting, and has no effect; did you mean "
+              "RATELIMIT_WS_MESSAGE?\n");
+}
+
+TEST(Load, AWrongLevelOfTheLogIsToldWhichThereAre) {
+    EXPECT_EQ(messages(load_text(std::string(kUpstream) + "log: {level: warn}\n").problems),
+              "weir.yaml:2:14: log.level: found 'warn', expected one of trace, debug, info, warning, error\n");
+}
+
+TEST(Load, AConditionWithNothingBelowItsKeyIsRefused) {
+    const auto problems = [](const std::string& when) {
+        return messages(load_text(std::string(kUpstream) +
+                                  "routes: [{path: /**, websocket: {messages: [{when: " + when + ", limit: none}]}}]\n")
+                            .problems);
+    };
+    EXPECT_EQ(problems("{json: }"), "weir.yaml:2:53: when.json: the condition is empty\n");
+    EXPECT_EQ(problems("{json: {}}"), "weir.yaml:2:59: when.json: the condition is empty\n");
+    EXPECT_EQ(problems("{json: {equals: }}"), "weir.yaml:2:60: when.json.equals: the condition is empty\n");
+    EXPECT_EQ(problems("{json: {equals: {}}}"), "weir.yaml:2:68: when.json.equals: the condition is empty\n");
+}
+
 TEST(Load, TheEffectiveConfigurationStandsWithoutTheEnvironment) {
     Sources sources;
     sources.text =
