@@ -7,6 +7,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/random.h"
@@ -52,6 +55,8 @@ class Worker final : public net::ReactorEvents {
     [[nodiscard]] std::uint64_t generation() const { return snapshot_->generation; }
     [[nodiscard]] bool draining() const { return draining_; }
     [[nodiscard]] protocol::ws::MaskKey random_mask();
+    // The time of this turn as HTTP writes it; made once a second.
+    [[nodiscard]] std::string_view date();
     [[nodiscard]] protocol::http::RequestHead& request_scratch() { return request_scratch_; }
     [[nodiscard]] protocol::http::ResponseHead& response_scratch() { return response_scratch_; }
     [[nodiscard]] net::TimerId set_timer(const Connection& connection, Nanos delay);
@@ -105,6 +110,8 @@ class Worker final : public net::ReactorEvents {
     NameTable& names_;
     metrics::Shard& shard_;
     Rng random_;
+    std::string date_;
+    std::optional<std::chrono::sys_seconds> date_second_;
     Admission admission_;
     StreamTools tools_;
     std::shared_ptr<const Snapshot> snapshot_;
