@@ -349,6 +349,7 @@ void Connection::answer_error(const Error& error) {
 // An answer of Weir's own in place of a response. The connection goes on only when the request is wholly read.
 void Connection::send_answer(const OwnAnswer& answer) {
     OwnAnswer whole = answer;
+    whole.date = worker_.date();
     whole.keep_alive = answer.keep_alive && exchange_ != nullptr && exchange_->request_done && exchange_->keep_alive &&
                        !worker_.draining();
     to_downstream(own_answer(whole));

@@ -200,9 +200,10 @@ std::string_view reason_phrase(unsigned status) {
 
 std::string own_answer(const OwnAnswer& answer) {
     std::string out =
-        fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nServer: weir\r\n{}{}\r\n",
-                    answer.status, reason_phrase(answer.status), answer.content_type, answer.body.size(),
-                    answer.extra_fields, answer.keep_alive ? "" : "Connection: close\r\n");
+        fmt::format("HTTP/1.1 {} {}\r\n{}{}{}Content-Type: {}\r\nContent-Length: {}\r\nServer: weir\r\n{}{}\r\n",
+                    answer.status, reason_phrase(answer.status), answer.date.empty() ? "" : "Date: ", answer.date,
+                    answer.date.empty() ? "" : "\r\n", answer.content_type, answer.body.size(), answer.extra_fields,
+                    answer.keep_alive ? "" : "Connection: close\r\n");
     if (!answer.head_request) out.append(answer.body);
     return out;
 }

@@ -52,6 +52,7 @@ struct ResponseFacts {
 
 struct OwnAnswer {
     unsigned status = 500;
+    std::string_view date = {};  // as HTTP writes it (RFC 9110 6.6.1); empty: no clock
     std::string_view content_type = "text/plain; charset=utf-8";
     std::string_view body;
     std::string_view extra_fields;  // whole lines

@@ -8,6 +8,9 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -55,6 +58,8 @@ class Worker final : public net::ReactorEvents, public LookupListener {
     [[nodiscard]] std::uint64_t generation() const { return snapshot_->generation; }
     [[nodiscard]] bool draining() const { return draining_; }
     [[nodiscard]] protocol::ws::MaskKey random_mask();
+    // The time of this turn as HTTP writes it; made once a second.
+    [[nodiscard]] std::string_view date();
     [[nodiscard]] protocol::http::RequestHead& request_scratch() { return request_scratch_; }
     [[nodiscard]] protocol::http::ResponseHead& response_scratch() { return response_scratch_; }
     [[nodiscard]] net::TimerId set_timer(const Connection& connection, Nanos delay);
@@ -117,6 +122,8 @@ class Worker final : public net::ReactorEvents, public LookupListener {
     NameTable& names_;
     metrics::Shard& shard_;
     Rng random_;
+    std::string date_;
+    std::optional<std::chrono::sys_seconds> date_second_;
     Admission admission_;
     StreamTools tools_;
     LookupClient lookups_;
