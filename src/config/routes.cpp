@@ -120,9 +120,9 @@ class RouteBuilder {
                 ids.push_back(id);
             }
         }
-        if (items.size() > kBucketsPerEventMax) {
+        if (items.size() > kLimitsPerRuleMax) {
             report_.error(section.place(key),
-                          "at most " + std::to_string(kBucketsPerEventMax) + " limits may cover one event");
+                          "at most " + std::to_string(kLimitsPerRuleMax) + " limits may cover one event");
         }
         if (section.value(key).is(Node::Kind::kList) && section.value(key).items.empty()) {
             report_.error(section.place(key), "the list of limits is empty, expected a limit or 'none'");
