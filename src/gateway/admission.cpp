@@ -84,9 +84,9 @@ bool Admission::combine(const CallerPlan& plan, std::span<const PlanUse> uses, C
     RulePlan& rule = event.rules.front();
     const auto add = [&](std::size_t from, std::uint64_t events, bool shadow) {
         const limit::Take& take = plan.takes[from];
-        const std::size_t begin = shadow ? rule.enforced : 0;
-        for (std::size_t i = begin; i < event.takes.size(); ++i) {
+        for (std::size_t i = 0; i < event.takes.size(); ++i) {
             if (event.takes[i].bucket != take.bucket) continue;
+            if (shadow && i < rule.enforced) return true;  // an enforced limit counts there already
             event.takes[i].cost += take.cost * events;
             if (limit::stricter(take.rule->rate, event.takes[i].rule->rate)) {
                 event.takes[i].rule = take.rule;
