@@ -1,11 +1,11 @@
 #include "admin/pages.h"
 
 #include <array>
-#include <chrono>
 #include <fmt/format.h>
 #include <iterator>
 
 #include "base/text.h"
+#include "protocol/http/date.h"
 
 namespace weir::admin {
 namespace {
@@ -133,24 +133,10 @@ std::string response_text(const Page& page, Framing framing, WallTime now) {
     std::string out = fmt::format(
         "HTTP/1.1 {} {}\r\nDate: {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
         "X-Content-Type-Options: nosniff\r\n{}{}\r\n",
-        page.status, reason_phrase(page.status), http_date(now), page.content_type, page.body.size(), page.extra_field,
-        framing.keep_alive ? "" : "Connection: close\r\n");
+        page.status, reason_phrase(page.status), protocol::http::http_date(now), page.content_type, page.body.size(),
+        page.extra_field, framing.keep_alive ? "" : "Connection: close\r\n");
     if (!framing.head_only) out += page.body;
     return out;
-}
-
-std::string http_date(WallTime now) {
-    using namespace std::chrono;
-    static constexpr std::array<std::string_view, 7> kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    const auto day = floor<days>(now);
-    const year_month_day date(day);
-    const hh_mm_ss clock(floor<seconds>(now - day));
-    return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[weekday(day).c_encoding()],
-                       static_cast<unsigned>(date.day()), kMonths[static_cast<unsigned>(date.month()) - 1],
-                       static_cast<int>(date.year()), clock.hours().count(), clock.minutes().count(),
-                       clock.seconds().count());
 }
 
 }  // namespace weir::admin

@@ -37,7 +37,4 @@ struct Framing {
 // The whole response as it goes on the wire.
 [[nodiscard]] std::string response_text(const Page& page, Framing framing, WallTime now);
 
-// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7).
-[[nodiscard]] std::string http_date(WallTime now);
-
 }  // namespace weir::admin

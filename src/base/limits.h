@@ -18,8 +18,12 @@ inline constexpr std::size_t kFrameHeaderBytesMax = 14;
 inline constexpr std::size_t kControlPayloadBytesMax = 125;
 inline constexpr std::size_t kCloseReasonBytesMax = 123;
 
-// One event is covered by at most so many buckets (limits of a rule, and the limits above it).
-inline constexpr std::size_t kBucketsPerEventMax = 8;
+// A rule names at most so many limits.
+inline constexpr std::size_t kLimitsPerRuleMax = 8;
+// One event is covered by at most so many buckets: those of a rule, or of all the rules that a GraphQL request or a
+// batch of calls counts under.
+inline constexpr std::size_t kBucketsPerEventMax = 16;
+static_assert(kBucketsPerEventMax >= kLimitsPerRuleMax);
 
 // Tokens longer than this are not verified but invalid.
 inline constexpr std::size_t kTokenBytesMax = 8 * 1024;

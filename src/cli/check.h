@@ -11,6 +11,7 @@ namespace weir::cli {
 
 struct CheckOptions {
     std::string file;
+    bool json = false;
     std::vector<std::string> environment;
 };
 

@@ -1,6 +1,8 @@
 #include "cli/command_line.h"
 
 #include <array>
+#include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <sstream>
 
@@ -59,6 +61,39 @@ TEST(CommandLine, WrongUsageIsTwo) {
     EXPECT_EQ(run({"config", "show"}).code, kWrongUsage);
     EXPECT_EQ(run({"config", "show", "--preset", "none"}).code, kWrongUsage);
     EXPECT_EQ(run({"check", "/does/not/exist"}).code, kWrongUsage);
+}
+
+TEST(Check, AsJsonIsForScripts) {
+    const std::string path = testing::TempDir() + "weir_check_json.yaml";
+    const auto check = [&](std::string_view text) {
+        std::ofstream(path) << text;
+        std::ostringstream out;
+        std::ostringstream err;
+        const int code = run_check({.file = path, .json = true, .environment = {"RATELIMIT_NOTHING=1"}}, out, err);
+        EXPECT_EQ(err.str(), "");
+        return std::pair(code, out.str());
+    };
+    const std::string warning =
+        "{\n      \"file\": \"environment\",\n      \"line\": 0,\n      \"column\": 0,\n      \"message\": "
+        "\"'RATELIMIT_NOTHING' names no limit and no setting, and has no effect\"\n    }";
+    EXPECT_EQ(check("upstreams: {app: http://127.0.0.1:8000}\n"),
+              std::pair(+kDone,
+                        "{\n  \"valid\": true,\n  \"errors\": [],\n  \"warnings\": [\n    " + warning + "\n  ]\n}\n"));
+    const auto [code, text] = check("upstreams: {app: http://127.0.0.1:8000}\nshadow: \"maybe\"\n");
+    EXPECT_EQ(code, kWrongUsage);
+    EXPECT_TRUE(has(text, "\"valid\": false"));
+    EXPECT_TRUE(has(text,
+                    "\"line\": 2,\n      \"column\": 9,\n      \"message\": \"shadow: found the text 'maybe', "
+                    "expected true or false\""))
+        << text;
+    std::filesystem::remove(path);
+    const Outcome missing = run({"check", "/does/not/exist", "--json"});
+    EXPECT_EQ(missing.code, kWrongUsage);
+    EXPECT_EQ(missing.err, "");
+    EXPECT_TRUE(has(missing.out,
+                    "\"file\": \"/does/not/exist\",\n      \"line\": 0,\n      \"column\": 0,\n      "
+                    "\"message\": \"can't read this file"))
+        << missing.out;
 }
 
 TEST(CommandLine, HelpOfEachCommandHasAnExample) {

@@ -1,4 +1,5 @@
 // Conditions of message rules: from nodes of the file to policy::Condition. Depth was bounded by validate().
+#include <algorithm>
 #include <charconv>
 
 #include "base/text.h"
@@ -21,7 +22,7 @@ Condition condition_of(const Node& node, Report& report, int depth);
 JsonScalar json_scalar(const Node& node) {
     if (node.is(Node::Kind::kNull)) return nullptr;
     if (!node.plain) return node.text;
-    if (node.text == "true" || node.text == "false") return node.text == "true";
+    if (const auto flag = parse_boolean(node.text)) return *flag;
     if (!is_json_number(node.text)) return node.text;
     const char* end = node.text.data() + node.text.size();
     std::int64_t integer = 0;
@@ -47,17 +48,23 @@ void check_pointer(const std::string& pointer, const Place& place, Report& repor
     }
 }
 
-void add_json(const Node& json, Conditions& all, Report& report) {
-    if (json.is(Node::Kind::kMap) && json.entries.empty())
-        report.error(json.place, "when.json: the condition is empty");
-    if (const Node* has = json.find("has"); has != nullptr && has->is(Node::Kind::kScalar)) {
+// Nothing below a key would hold for every message: what was meant is missing.
+void refuse_empty(const Entry& entry, std::string_view name, Report& report) {
+    const bool nothing = entry.value.is(Node::Kind::kNull);
+    if (!nothing && !(entry.value.is(Node::Kind::kMap) && entry.value.entries.empty())) return;
+    report.error(nothing ? entry.place : entry.value.place, std::string(name) + ": the condition is empty");
+}
+
+void add_json(const Entry& json, Conditions& all, Report& report) {
+    refuse_empty(json, "when.json", report);
+    if (const Node* has = json.value.find("has"); has != nullptr && has->is(Node::Kind::kScalar)) {
         check_pointer(has->text, has->place, report);
         all.push_back({Condition::JsonHas{has->text}});
     }
-    const Node* equals = json.find("equals");
-    if (equals == nullptr || !equals->is(Node::Kind::kMap)) return;
-    if (equals->entries.empty()) report.error(equals->place, "when.json.equals: the condition is empty");
-    for (const Entry& entry : equals->entries) {
+    const auto equals = std::ranges::find(json.value.entries, "equals", &Entry::key);
+    if (equals == json.value.entries.end()) return;
+    refuse_empty(*equals, "when.json.equals", report);
+    for (const Entry& entry : equals->value.entries) {
         check_pointer(entry.key, entry.place, report);
         all.push_back({Condition::JsonEquals{entry.key, json_scalar(entry.value)}});
     }
@@ -76,9 +83,9 @@ Condition condition_of(const Node& node, Report& report, int depth) {
     for (const Entry& entry : node.entries) {
         const Node& value = entry.value;
         if (entry.key == "json") {
-            add_json(value, all, report);
+            add_json(entry, all, report);
         } else if (entry.key == "binary") {
-            all.push_back({Condition::Binary{value.text == "true"}});
+            all.push_back({Condition::Binary{parse_boolean(value.text).value_or(false)}});
         } else if (entry.key == "larger_than") {
             all.push_back({Condition::LargerThan{parse_size(value.text).value_or(0)}});
         } else if (entry.key == "all") {

@@ -22,8 +22,7 @@ Node list_of(const policy::Conditions& conditions) {
 
 Node node_of(const policy::JsonScalar& value) {
     if (const auto* text = std::get_if<std::string>(&value)) {
-        const bool looks_otherwise = *text == "true" || *text == "false" || *text == "null" || is_json_number(*text);
-        return looks_otherwise ? word(*text) : literal(*text);
+        return parse_boolean(*text) || is_json_number(*text) ? word(*text) : literal(*text);
     }
     if (const auto* flag = std::get_if<bool>(&value)) return literal(*flag ? "true" : "false");
     if (const auto* integer = std::get_if<std::int64_t>(&value)) return literal(std::to_string(*integer));
@@ -32,7 +31,7 @@ Node node_of(const policy::JsonScalar& value) {
         const auto [end, error] = std::to_chars(text, text + sizeof text, *number);
         return literal(error == std::errc{} ? std::string_view(text, end) : "?");
     }
-    return literal("null");
+    return {};
 }
 
 Node node_of(const Condition& condition) {

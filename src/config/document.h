@@ -56,6 +56,7 @@ class Report {
     void error(const Place& place, std::string message) { add(problems_, place, std::move(message)); }
     void warning(const Place& place, std::string message) { add(warnings_, place, std::move(message)); }
     [[nodiscard]] bool clean() const { return problems_.empty(); }
+    [[nodiscard]] std::size_t problem_count() const { return problems_.size(); }
     // Both lists sorted by place, each message once.
     void finish(std::vector<Problem>& problems, std::vector<Problem>& warnings);
 

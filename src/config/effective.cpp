@@ -8,6 +8,7 @@
 #include "config/schema.h"
 #include "config/section.h"
 #include "config/tree.h"
+#include "config/values.h"
 
 namespace weir::config {
 
@@ -62,6 +63,29 @@ std::string number_text(double value) {
     return error == std::errc{} ? std::string(text, end) : "1";
 }
 
+// A scalar as it reads back without the environment: what a variable between quotes made a number or a boolean stands
+// without quotes, and a boolean has one spelling.
+Node settled(const Key& key, Node node) {
+    if (node.is(Kind::kList)) {
+        for (Node& item : node.items) item = settled(key, std::move(item));
+    }
+    if (!node.is(Kind::kScalar)) return node;
+    switch (key.scalar) {
+        case Scalar::kBoolean:
+            return literal(parse_boolean(node.text).value_or(false) ? "true" : "false");
+        case Scalar::kJsonScalar:
+            if (const auto flag = node.plain ? parse_boolean(node.text) : std::nullopt)
+                return literal(*flag ? "true" : "false");
+            return node;
+        case Scalar::kInteger:
+        case Scalar::kSignedInteger:
+        case Scalar::kIntegerOrAuto:
+            return literal(node.text);
+        default:
+            return node;
+    }
+}
+
 class Filler {
   public:
     explicit Filler(const Config& config) : config_(config) {}
@@ -90,10 +114,23 @@ class Filler {
             return fill(set, key.path);
         }
         Node value = given ? *set : default_value(key);
-        if (key.shape == Shape::kMaps) {
-            for (Node& item : value.items) item = fill(&item, std::string(key.path) + "[]");
+        switch (key.shape) {
+            case Shape::kMaps:
+                for (Node& item : value.items) item = fill(&item, std::string(key.path) + "[]");
+                return value;
+            case Shape::kCondition:
+                return value.is(Kind::kMap) ? fill(&value, "when") : value;
+            case Shape::kConditionList:
+                for (Node& item : value.items) item = fill(&item, "when");
+                return value;
+            case Shape::kNamed: {
+                const Key& row = *find_key(joined(key.path, "*"));
+                for (Entry& entry : value.entries) entry.value = settled(row, std::move(entry.value));
+                return value;
+            }
+            default:
+                return settled(key, std::move(value));
         }
-        return value;
     }
 
     [[nodiscard]] Node tiers() const {

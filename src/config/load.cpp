@@ -90,6 +90,26 @@ void overlay_environment(Node& root, const Environment& environment, Report& rep
     }
 }
 
+// A name that begins as ours do was probably meant for us: the limit that it should have changed keeps its rate, which
+// nobody would notice. It may also be the application's own, so that it is no error.
+void warn_of_unknown_variables(const Environment& environment, const policy::LimitTable& limits, Report& report) {
+    constexpr std::string_view kPrefix = "RATELIMIT_";
+    std::vector<std::string> known = policy::environment_names(limits);
+    for (const Key& key : keys()) {
+        if (!key.variable.empty()) known.emplace_back(key.variable);
+    }
+    for (auto at = environment.lower_bound(kPrefix); at != environment.end() && at->first.starts_with(kPrefix); ++at) {
+        if (std::ranges::find(known, at->first) != known.end()) continue;
+        // Nearest by what differs: the prefix makes every name look like every other.
+        std::vector<std::string> rests;
+        for (const std::string& name : known) rests.push_back(name.substr(kPrefix.size()));
+        const std::string near = nearest(std::string_view(at->first).substr(kPrefix.size()), rests);
+        report.warning({.origin = kEnvironment},
+                       in_quotes(at->first) + " names no limit and no setting, and has no effect" +
+                           (near.empty() ? "" : "; did you mean " + std::string(kPrefix) + near + "?"));
+    }
+}
+
 void overlay_command_line(Node& root, const Sources& sources, Report& report) {
     const auto put = [&](std::string_view path, Node node) {
         const Key& key = *find_key(path);
@@ -127,6 +147,7 @@ Read read(const Sources& sources, Report& report) {
     validate(*result.root, tier_names(*result.root), report);
     if (result.root->is(Node::Kind::kMap) || result.root->is(Node::Kind::kNull)) {
         result.config = build_config(*result.root, sources, report);
+        if (result.config != nullptr) warn_of_unknown_variables(environment, *result.config->limits, report);
     }
     return result;
 }

@@ -523,6 +523,83 @@ TEST(Load, TheEffectiveConfigurationLoadsAgainAndHidesSecrets) {
     }
 }
 
+TEST(Load, AVariableThatNamesNothingIsAWarning) {
+    const Loaded loaded =
+        load_text(std::string(kUpstream) + "limits: {my-limit: 3/m}\n",
+                  {"RATELIMIT_WS_MESAGE=1/m", "RATELIMIT_FAIL_OPN=true", "RATELIMIT_BACKEND=redis",
+                   "RATELIMIT_MY_LIMIT=4/m", "RATELIMIT_MY_LIMIT_ANONYMOUS=2/m", "RATELIMIT_DISABLE=false",
+                   "RATELIMIT_WS_CONNECT=9/m", "XRATELIMIT_WS_MESAGE=1/m", "RATELIMIT=1"});
+    ASSERT_EQ(messages(loaded.problems), "");
+    EXPECT_EQ(messages(loaded.warnings),
+              "environment: 'RATELIMIT_BACKEND' names no limit and no setting, and has no effect\n"
+              "environment: 'RATELIMIT_FAIL_OPN' names no limit and no setting, and has no effect; did you mean "
+              "RATELIMIT_FAIL_OPEN?\n"
+              "environment: 'RATELIMIT_WS_MESAGE' names no limit and no setting, and has no effect; did you mean "
+              "RATELIMIT_WS_MESSAGE?\n");
+}
+
+TEST(Load, AWrongLevelOfTheLogIsToldWhichThereAre) {
+    EXPECT_EQ(messages(load_text(std::string(kUpstream) + "log: {level: warn}\n").problems),
+              "weir.yaml:2:14: log.level: found 'warn', expected one of trace, debug, info, warning, error\n");
+}
+
+TEST(Load, AConditionWithNothingBelowItsKeyIsRefused) {
+    const auto problems = [](const std::string& when) {
+        return messages(load_text(std::string(kUpstream) +
+                                  "routes: [{path: /**, websocket: {messages: [{when: " + when + ", limit: none}]}}]\n")
+                            .problems);
+    };
+    EXPECT_EQ(problems("{json: }"), "weir.yaml:2:53: when.json: the condition is empty\n");
+    EXPECT_EQ(problems("{json: {}}"), "weir.yaml:2:59: when.json: the condition is empty\n");
+    EXPECT_EQ(problems("{json: {equals: }}"), "weir.yaml:2:60: when.json.equals: the condition is empty\n");
+    EXPECT_EQ(problems("{json: {equals: {}}}"), "weir.yaml:2:68: when.json.equals: the condition is empty\n");
+}
+
+TEST(Load, TheEffectiveConfigurationStandsWithoutTheEnvironment) {
+    Sources sources;
+    sources.text =
+        std::string(kUpstream) +
+        "shadow: \"${YES}\"\nworkers: \"${NUMBER}\"\nmemory: {max_buckets: '${NUMBER}4'}\nkey_prefix: ${NULL_WORD}\n"
+        "routes: [{path: /**, websocket: {messages: [{when: {all: [{not: {binary: \"${YES}\"}}, {json: {equals: "
+        "{a: -5, b: '-5', c: True, d: 'True', e: null, f: 'null', g: '${NUMBER}', h: 1e-3}}}]}, limit: none}]}}]\n";
+    sources.environment = {"YES=TRUE", "NUMBER=64", "NULL_WORD=null"};
+    const std::string yaml = effective_text(sources, false);
+    for (const char* part : {"shadow: true\n", "workers: 64\n", "max_buckets: 644", "key_prefix: \"null\"\n",
+                             "{all: [{not: {binary: true}}, {json: {equals: {a: -5, b: \"-5\", c: true, d: \"True\", "
+                             "e: null, f: \"null\", "
+                             "g: \"64\", h: 1e-3}}}]}"}) {
+        EXPECT_NE(yaml.find(part), std::string::npos) << part << " in\n" << yaml;
+    }
+    Sources again;
+    again.text = yaml;
+    EXPECT_EQ(messages(load(again).problems), "");
+    EXPECT_EQ(effective_text(again, false), yaml);
+    EXPECT_EQ(effective_text(again, true), effective_text(sources, true));
+}
+
+TEST(Load, BooleansAreThoseOfTheCoreSchema) {
+    for (const auto& [text, value] : {std::pair("true", true),
+                                      {"True", true},
+                                      {"TRUE", true},
+                                      {"false", false},
+                                      {"False", false},
+                                      {"FALSE", false}}) {
+        const Loaded loaded =
+            load_text(std::string(kUpstream) + "shadow: " + text + "\nclient_address: {trust_unix: " + text +
+                      "}\nlimits: {X: {rate: 1/m, count_denied: " + text +
+                      "}}\nroutes: [{path: /**, websocket: {messages: [{when: {binary: " + text + "}, limit: X}]}}]\n");
+        ASSERT_EQ(messages(loaded.problems), "") << text;
+        EXPECT_EQ(loaded.config->shadow, value);
+        EXPECT_EQ(loaded.config->identity.trust_unix_peers, value);
+        EXPECT_EQ(rule(*loaded.config, "X", policy::kAnonymous).count_denied, value);
+        const auto& when = loaded.config->routes[0].websocket->messages.rules()[0].when;
+        EXPECT_EQ(std::get<policy::Condition::Binary>(when->is).binary, value);
+    }
+    for (const char* text : {"tRUE", "yes", "on", "1", "'true'"}) {
+        EXPECT_EQ(load_text(std::string(kUpstream) + "shadow: " + text + "\n").problems.size(), 1U) << text;
+    }
+}
+
 TEST(Load, TheEffectiveConfigurationShowsWhatWon) {
     Sources sources;
     sources.text = std::string(kUpstream) + "limits: {X: {rate: 3/m, per: global}}\n";

@@ -30,13 +30,14 @@ bool is_field_pattern(std::string_view name) {
 
 GraphqlRoute OperationsBuilder::graphql(const Section& section) const {
     GraphqlRoute route;
+    const std::size_t problems_before = report_.problem_count();
     policy::GraphqlRules& rules = route.rules;
     rules.query = rule(rules.lists, section, "query");
     rules.mutation = rule(rules.lists, section, "mutation");
     rules.subscription = section.has("subscription") ? rule(rules.lists, section, "subscription") : rules.query;
     add_fields(rules, section);
     add_names(rules.persisted, rules.lists, section, "persisted");
-    check_lists(rules.lists, section);
+    check_lists(rules.lists, section, problems_before);
     warn_uncounted(rules.query_fields, section, "query", "queries");
     warn_uncounted(rules.mutation_fields, section, "mutation", "mutations");
     if (!section.has("query")) warn_uncounted(rules.subscription_fields, section, "subscription", "subscriptions");
@@ -55,6 +56,7 @@ GraphqlRoute OperationsBuilder::graphql(const Section& section) const {
 
 CallRoute OperationsBuilder::calls(const Section& section, bool mcp) const {
     CallRoute route;
+    const std::size_t problems_before = report_.problem_count();
     policy::CallRules& rules = route.rules;
     route.mcp = mcp;
     rules.otherwise = rule(rules.lists, section, "default");
@@ -64,7 +66,7 @@ CallRoute OperationsBuilder::calls(const Section& section, bool mcp) const {
         add_names(rules.prompts, rules.lists, section, "prompts");
         add_names(rules.resources, rules.lists, section, "resources");
     }
-    check_lists(rules.lists, section);
+    check_lists(rules.lists, section, problems_before);
     warn_uncounted(rules.methods, section, "default", "calls that nothing else names");
     if (section.takes("deny_as")) route.deny_as = section.choice<DenyAs>("deny_as");
     route.code = static_cast<int>(section.signed_integer("code"));
@@ -151,8 +153,10 @@ void OperationsBuilder::check_size(std::string_view name, const Node& map) const
     report_.error(map.place, std::string(name) + ": at most " + std::to_string(kNamesMax) + " names are read");
 }
 
-void OperationsBuilder::check_lists(const policy::RuleLists& lists, const Section& section) const {
-    if (lists.all().empty()) {
+void OperationsBuilder::check_lists(const policy::RuleLists& lists, const Section& section,
+                                    std::size_t problems_before) const {
+    // A limit that could not be read has been reported.
+    if (lists.all().empty() && report_.problem_count() == problems_before) {
         report_.error(section.place(), section.name() + " limits nothing, expected at least one limit");
     }
     if (lists.all().size() > kListsMax) {

@@ -25,7 +25,7 @@ class OperationsBuilder {
     void add_name(policy::NameRules& rules, policy::RuleLists& lists, const Entry& entry, std::string name) const;
     void add_fields(policy::GraphqlRules& rules, const Section& section) const;
     void check_size(std::string_view name, const Node& map) const;
-    void check_lists(const policy::RuleLists& lists, const Section& section) const;
+    void check_lists(const policy::RuleLists& lists, const Section& section, std::size_t problems_before) const;
     void warn_uncounted(const policy::NameRules& names, const Section& section, std::string_view key,
                         std::string_view what) const;
 

@@ -76,10 +76,37 @@ Node scalar_schema(const Key& key) {
         case Scalar::kIntegerOrAuto:
             return or_variable(object({{"anyOf", array({object({{"const", word("auto")}}), whole_number(key)})}}));
         case Scalar::kText:
+        case Scalar::kSecret:
+        case Scalar::kFile:
+        case Scalar::kName:
+        case Scalar::kLimit:
+        case Scalar::kHeader:
+            // What looks like a number or a boolean is text as well.
             return object({{"type", array({word("string"), word("number"), word("boolean")})}});
-        default:
-            return object({{"type", word("string")}});
+        case Scalar::kNone:
+        case Scalar::kEndpoint:
+        case Scalar::kOrigin:
+            break;
     }
+    return object({{"type", word("string")}});
+}
+
+// A list of these says something, so that an empty one is refused.
+bool empty_list_refused(const Key& key) {
+    return key.scalar == Scalar::kEndpoint || key.scalar == Scalar::kUpstream || key.scalar == Scalar::kToken ||
+           key.scalar == Scalar::kSubject || key.scalar == Scalar::kLimit || key.path == "routes" ||
+           key.shape == Shape::kConditionList;
+}
+
+Node list_schema(const Key& key, Node items) {
+    Node list = object({{"type", word("array")}, {"items", std::move(items)}});
+    if (empty_list_refused(key)) put(list, "minItems", literal("1"));
+    return list;
+}
+
+// A map that must not be empty.
+bool says_something(std::string_view path) {
+    return path == "upstreams" || path == "when" || path == "when.json" || path == "when.json.equals";
 }
 
 Node map_schema(std::string_view path, bool null_allowed);
@@ -89,22 +116,19 @@ Node shape_schema(const Key& key) {
     switch (key.shape) {
         case Shape::kOne:
             return scalar_schema(key);
-        case Shape::kOneOrList: {
-            Node list = object({{"type", word("array")}, {"items", scalar_schema(key)}});
-            return object({{"anyOf", array({scalar_schema(key), std::move(list)})}});
-        }
+        case Shape::kOneOrList:
+            return object({{"anyOf", array({scalar_schema(key), list_schema(key, scalar_schema(key))})}});
         case Shape::kMap:
-            return map_schema(key.path, true);
+        case Shape::kNamed:
+            return map_schema(key.path, !says_something(key.path));
         case Shape::kMapOrOne:
             return object({{"anyOf", array({scalar_schema(key), map_schema(key.path, false)})}});
-        case Shape::kNamed:
-            return map_schema(key.path, true);
         case Shape::kMaps:
-            return object({{"type", word("array")}, {"items", map_schema(std::string(key.path) + "[]", false)}});
+            return list_schema(key, map_schema(std::string(key.path) + "[]", false));
         case Shape::kCondition:
             return reference();
         case Shape::kConditionList:
-            return object({{"type", word("array")}, {"items", reference()}});
+            return list_schema(key, reference());
     }
     return {};
 }
@@ -145,7 +169,11 @@ Node map_schema(std::string_view path, bool null_allowed) {
     if (path.empty()) put(schema, "required", array({word("upstreams")}));
     if (path == "routes[]") put(schema, "required", array({word("path")}));
     if (path == "routes[].websocket.messages[]") put(schema, "required", array({word("limit")}));
-    if (path == "when" || path == "upstreams") put(schema, "minProperties", literal("1"));
+    if (says_something(path)) put(schema, "minProperties", literal("1"));
+    const Key* row = find_key(path);
+    if (row != nullptr && row->shape == Shape::kNamed && !row->any_names) {
+        put(schema, "propertyNames", object({{"pattern", word("^[A-Za-z0-9_.-]{1,64}$")}}));
+    }
     return schema;
 }
 
@@ -214,7 +242,8 @@ In the tables `[]` stands for each element of a list, and `*` for a name that yo
 constexpr std::string_view kEnvironmentPart = R"(
 ## Environment variables
 
-They win over the file. A value that does not parse stops the start.
+They win over the file. A value that does not parse stops the start. A name that begins with `RATELIMIT_` and is none of
+these is a warning, as it may be the application's own.
 
 | variable | meaning |
 | --- | --- |
@@ -238,7 +267,7 @@ std::string json_schema() {
     put(schema, "$defs",
         object({{"variable", object({{"type", word("string")}, {"pattern", word(R"(\$\{)")}})},
                 {"duration", pattern("^[0-9]+(ms|s|m|h|d)$")},
-                {"rate", pattern("^[0-9]+/[0-9]*[smhd]$")},
+                {"rate", pattern("^0*[1-9][0-9]*/(0*[1-9][0-9]*)?[smhd]$")},
                 {"size", std::move(size)},
                 {"condition", map_schema("when", false)}}));
     return to_json(schema);

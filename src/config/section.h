@@ -10,6 +10,7 @@
 
 #include "config/document.h"
 #include "config/schema.h"
+#include "config/values.h"
 
 namespace weir::config {
 
@@ -47,7 +48,7 @@ class Section {
     [[nodiscard]] std::string text(std::string_view key) const;
     // A scalar is a list of one. What could not be replaced is left out.
     [[nodiscard]] std::vector<Item> list(std::string_view key) const;
-    [[nodiscard]] bool boolean(std::string_view key) const { return text(key) == "true"; }
+    [[nodiscard]] bool boolean(std::string_view key) const { return parse_boolean(text(key)).value_or(false); }
     [[nodiscard]] std::uint64_t integer(std::string_view key) const;  // "auto" is 0
     [[nodiscard]] std::int64_t signed_integer(std::string_view key) const;
     [[nodiscard]] std::uint64_t size(std::string_view key) const;  // "auto" is 0

@@ -13,6 +13,8 @@ using Kind = Node::Kind;
 // Whether a scalar without quotes reads back as the same text in every place: in flow and block, as key and value.
 bool safe_plain(std::string_view text) {
     constexpr std::string_view kSafe = "_-./+";
+    if (is_json_number(text)) return true;
+    if (text == "null" || text == "Null" || text == "NULL") return false;
     if (text.empty() || text.front() == '-' || text.front() == '.') return false;
     return std::ranges::all_of(text, [&](char c) {
         const char lower = ascii_lower(c);

@@ -92,7 +92,7 @@ bool acceptable(const Key& key, const std::string& text, std::string& reason) {
         case Scalar::kJsonScalar:
             return true;
         case Scalar::kBoolean:
-            return text == "true" || text == "false";
+            return parse_boolean(text).has_value();
         case Scalar::kInteger:
             return parses_within(key, text, parse_decimal);
         case Scalar::kSignedInteger:
@@ -163,6 +163,12 @@ bool acceptable(const Key& key, const std::string& text, std::string& reason) {
 }
 
 }  // namespace
+
+std::optional<bool> parse_boolean(std::string_view text) {
+    if (text == "true" || text == "True" || text == "TRUE") return true;
+    if (text == "false" || text == "False" || text == "FALSE") return false;
+    return std::nullopt;
+}
 
 std::optional<Nanos> parse_duration(std::string_view text) {
     const auto nanos = parse_with_unit(text, kDurationUnits, static_cast<std::uint64_t>(kDurationMax.count()));

@@ -13,6 +13,9 @@
 
 namespace weir::config {
 
+// The booleans of YAML 1.2's core schema: true, True, TRUE, false, False, FALSE.
+[[nodiscard]] std::optional<bool> parse_boolean(std::string_view text);
+
 // "20ms", "10s", "5m", "1h", "2d"; up to kDurationMax.
 inline constexpr Nanos kDurationMax = std::chrono::hours(24 * 3660);
 [[nodiscard]] std::optional<Nanos> parse_duration(std::string_view text);

@@ -74,6 +74,68 @@ CallerPlan Admission::plan(const Snapshot& snapshot, const policy::Caller& calle
     return plan;
 }
 
+bool Admission::combine(const CallerPlan& plan, std::span<const PlanUse> uses, CallerPlan& event) {
+    event.takes.clear();
+    event.limits.clear();
+    event.rules.assign(1, {});
+    event.tier = plan.tier;
+    event.subject = plan.subject;
+    event.exempt = plan.exempt;
+    RulePlan& rule = event.rules.front();
+    const auto add = [&](std::size_t from, std::uint64_t events, bool shadow) {
+        const limit::Take& take = plan.takes[from];
+        for (std::size_t i = 0; i < event.takes.size(); ++i) {
+            if (event.takes[i].bucket != take.bucket) continue;
+            if (shadow && i < rule.enforced) return true;  // an enforced limit counts there already
+            event.takes[i].cost += take.cost * events;
+            if (limit::stricter(take.rule->rate, event.takes[i].rule->rate)) {
+                event.takes[i].rule = take.rule;
+                event.limits[i] = plan.limits[from];
+            }
+            return true;
+        }
+        if (event.takes.size() == kBucketsPerEventMax) return false;
+        event.takes.push_back(take);
+        event.takes.back().cost *= events;
+        event.limits.push_back(plan.limits[from]);
+        ++(shadow ? rule.shadow : rule.enforced);
+        return true;
+    };
+    for (const bool shadow : {false, true}) {
+        for (const PlanUse& use : uses) {
+            const RulePlan& used = plan.rules[use.rule];
+            const std::size_t begin = used.begin + (shadow ? used.enforced : 0U);
+            const std::size_t end = begin + (shadow ? used.shadow : used.enforced);
+            for (std::size_t from = begin; from < end; ++from) {
+                if (!add(from, use.events, shadow)) return false;
+            }
+        }
+    }
+    return true;
+}
+
+std::optional<CallerPlan> Admission::plan_event(const Snapshot& snapshot, const policy::Caller& caller,
+                                                std::uint64_t connection_id, std::span<const ListUse> uses) const {
+    // Lists are few: what is used twice is planned once.
+    std::vector<const std::vector<policy::LimitId>*> lists;
+    std::vector<PlanUse> of_lists;
+    for (const ListUse& use : uses) {
+        const auto known = std::find(lists.begin(), lists.end(), use.limits);
+        const auto at = static_cast<std::size_t>(known - lists.begin());
+        if (known == lists.end()) {
+            lists.push_back(use.limits);
+            of_lists.push_back({at, 0});
+        }
+        of_lists[at].events += use.events;
+    }
+    CallerPlan planned = plan(snapshot, caller, connection_id, lists);
+    if (lists.size() == 1 && of_lists[0].events == 1) return planned;
+    CallerPlan event;
+    if (!combine(planned, of_lists, event)) return std::nullopt;
+    event.subjects = std::move(planned.subjects);
+    return event;
+}
+
 const AdmissionOutcome* Admission::decide(const EventContext& context, const RulePlan& rule, MonoTime now) {
     const CallerPlan& plan = *context.plan;
     outcome_.passes = true;

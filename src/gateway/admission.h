@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,6 +38,16 @@ struct CallerPlan {
     std::string subject;  // who is logged
     policy::TierId tier = policy::kAnonymous;
     bool exempt = false;  // of `allow`, or limiting is disabled: nothing is counted
+};
+
+// So many events under one list of limits, or under one rule of a plan.
+struct ListUse {
+    const std::vector<policy::LimitId>* limits = nullptr;
+    std::uint64_t events = 1;
+};
+struct PlanUse {
+    std::size_t rule = 0;  // of CallerPlan::rules
+    std::uint64_t events = 1;
 };
 
 struct AdmissionOutcome {
@@ -76,6 +87,15 @@ class Admission {
     // Plans of `rules` (each a list of limits) for one caller.
     [[nodiscard]] CallerPlan plan(const Snapshot& snapshot, const policy::Caller& caller, std::uint64_t connection_id,
                                   std::span<const std::vector<policy::LimitId>* const> rules) const;
+
+    // One event that is counted under several rules of `plan`, as often as `uses` says: all of it is admitted, or
+    // nothing. Written to `event`, as its one rule. Buckets that are the same are taken from once, by the sum, and of
+    // their limits the strictest speaks. False when they are more than kBucketsPerEventMax.
+    [[nodiscard]] static bool combine(const CallerPlan& plan, std::span<const PlanUse> uses, CallerPlan& event);
+    // The same for one request: plans what it uses, and nothing else.
+    [[nodiscard]] std::optional<CallerPlan> plan_event(const Snapshot& snapshot, const policy::Caller& caller,
+                                                       std::uint64_t connection_id,
+                                                       std::span<const ListUse> uses) const;
 
     // nullptr: the answer comes by `context.waiter`. Otherwise valid until the next call.
     [[nodiscard]] const AdmissionOutcome* decide(const EventContext& context, const RulePlan& rule, MonoTime now);

@@ -56,12 +56,22 @@ class ClientStreamSink {
     ~ClientStreamSink() = default;
 };
 
+// What most rules look at, so that memory is not taken anew for each message.
+inline constexpr std::size_t kScratchBytesKept = (std::size_t{1} << 20U) + policy::kJsonPadding;
+
 // What a worker lends to all its streams: scratch memory for views of messages, the judge, the inflater.
 struct StreamTools {
     policy::ContentJudge judge;
     protocol::ws::Inflater inflater;
     std::vector<std::uint8_t> content;   // what the judge reads; grown to the largest inspect_bytes, with padding
     std::vector<std::uint8_t> unmasked;  // a compressed message that lies whole in the received slice
+
+    // Between two messages: scratch that one big message has grown is not kept for the life of a worker.
+    void give_back() {
+        for (std::vector<std::uint8_t>* memory : {&content, &unmasked}) {
+            if (memory->size() > kScratchBytesKept) std::vector<std::uint8_t>().swap(*memory);
+        }
+    }
 };
 
 struct StreamRules {

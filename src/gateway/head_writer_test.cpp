@@ -197,10 +197,16 @@ TEST(DownstreamHead, SwitchesWithTheExtensionsAsNegotiated) {
 }
 
 TEST(OwnAnswer, HasALengthAndSaysWhetherItIsTheLast) {
-    EXPECT_EQ(own_answer({.status = 429, .body = "no\n", .extra_fields = "Retry-After: 3\r\n", .keep_alive = true}),
-              "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\n"
+    EXPECT_EQ(own_answer({.status = 429,
+                          .date = "Sun, 06 Nov 1994 08:49:37 GMT",
+                          .body = "no\n",
+                          .extra_fields = "Retry-After: 3\r\n",
+                          .keep_alive = true}),
+              "HTTP/1.1 429 Too Many Requests\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/plain; "
+              "charset=utf-8\r\nContent-Length: 3\r\n"
               "Server: weir\r\nRetry-After: 3\r\n\r\nno\n");
     const std::string head = own_answer({.status = 404, .body = "no\n", .extra_fields = {}, .head_request = true});
+    EXPECT_TRUE(head.starts_with("HTTP/1.1 404 Not Found\r\nContent-Type: "));
     EXPECT_TRUE(contains(head, "Content-Length: 3\r\n"));
     EXPECT_TRUE(head.ends_with("Connection: close\r\n\r\n")) << "an answer to HEAD has no body";
 }

@@ -2,6 +2,8 @@
 
 #include <bit>
 
+#include "protocol/http/date.h"
+
 namespace weir::gateway {
 namespace {
 
@@ -49,6 +51,15 @@ Result<net::Endpoint> Worker::listen(const net::Endpoint& endpoint) {
 
 void Worker::run() {
     while (!finished_.load(std::memory_order_acquire)) reactor_->turn(kTurnWaitMax);
+}
+
+std::string_view Worker::date() {
+    const auto second = std::chrono::floor<std::chrono::seconds>(reactor_->wall_now());
+    if (date_second_ != second) {
+        date_second_ = second;
+        date_ = protocol::http::http_date(second);
+    }
+    return date_;
 }
 
 protocol::ws::MaskKey Worker::random_mask() {
@@ -323,6 +334,7 @@ void Worker::on_turn_end() {
         free_slots_.push_back(slot);
     }
     retired_.resize(kept);
+    tools_.give_back();
     // Callers of other workers may wait for what this one asks.
     if (draining_ && open_ == 0 && (drain_over_ || lookups_.idle())) finished_.store(true, std::memory_order_release);
 }

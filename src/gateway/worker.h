@@ -8,6 +8,9 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,6 +19,7 @@
 #include "gateway/client_stream.h"
 #include "gateway/connection.h"
 #include "gateway/lookup_client.h"
+#include "gateway/operation_judge.h"
 #include "gateway/shared.h"
 #include "gateway/upstream_pool.h"
 #include "net/reactor.h"
@@ -50,11 +54,14 @@ class Worker final : public net::ReactorEvents, public LookupListener {
     [[nodiscard]] metrics::Shard& shard() { return shard_; }
     [[nodiscard]] Admission& admission() { return admission_; }
     [[nodiscard]] StreamTools& tools() { return tools_; }
+    [[nodiscard]] OperationJudge& judge() { return judge_; }
     [[nodiscard]] UpstreamPool& pool() { return *pool_; }
     [[nodiscard]] const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }
     [[nodiscard]] std::uint64_t generation() const { return snapshot_->generation; }
     [[nodiscard]] bool draining() const { return draining_; }
     [[nodiscard]] protocol::ws::MaskKey random_mask();
+    // The time of this turn as HTTP writes it; made once a second.
+    [[nodiscard]] std::string_view date();
     [[nodiscard]] protocol::http::RequestHead& request_scratch() { return request_scratch_; }
     [[nodiscard]] protocol::http::ResponseHead& response_scratch() { return response_scratch_; }
     [[nodiscard]] net::TimerId set_timer(const Connection& connection, Nanos delay);
@@ -117,8 +124,11 @@ class Worker final : public net::ReactorEvents, public LookupListener {
     NameTable& names_;
     metrics::Shard& shard_;
     Rng random_;
+    std::string date_;
+    std::optional<std::chrono::sys_seconds> date_second_;
     Admission admission_;
     StreamTools tools_;
+    OperationJudge judge_;
     LookupClient lookups_;
     std::shared_ptr<const Snapshot> snapshot_;
     std::unique_ptr<UpstreamPool> pool_;

@@ -56,7 +56,8 @@ std::string_view token_of_subprotocols(const http::RequestHead& head, std::strin
 }
 
 struct FoundToken {
-    std::string token;  // empty: none
+    std::string token;       // empty: none
+    bool ambiguous = false;  // several that differ: nobody knows which the upstream takes
     std::string_view subprotocol_marker;
 };
 
@@ -68,9 +69,11 @@ FoundToken token_from(const TokenSource& source, const http::RequestHead& head) 
             break;
         case TokenSource::Kind::kQuery:
             found.token = http::query_parameter(head.target, source.name).value_or("");
+            found.ambiguous = http::query_parameter_is_ambiguous(head.target, source.name);
             break;
         case TokenSource::Kind::kCookie:
             found.token = http::cookie(head.fields, source.name).value_or("");
+            found.ambiguous = http::cookie_is_ambiguous(head.fields, source.name);
             break;
         case TokenSource::Kind::kSubprotocol:
             found.token = token_of_subprotocols(head, source.name, found.subprotocol_marker);
@@ -159,13 +162,13 @@ void Identifier::believe_token(const http::RequestHead& head, WallTime now, Iden
     FoundToken found;
     for (const TokenSource& source : options_.jwt->from) {
         found = token_from(source, head);
-        if (!found.token.empty()) break;
+        if (!found.token.empty() || found.ambiguous) break;
     }
-    if (found.token.empty()) return;
+    if (found.token.empty() && !found.ambiguous) return;
     identified.subprotocol_marker = found.subprotocol_marker;
     identified.token = TokenStatus::kInvalid;
     identified.rejected = options_.jwt->reject_invalid;
-    if (!options_.jwt->keys) return;
+    if (found.ambiguous || !options_.jwt->keys) return;
     const auto claims = jwt::verify(found.token, *options_.jwt->keys, options_.jwt->requirements, now);
     if (!claims) {
         if (claims.error().code == ErrorCode::kExpired) identified.token = TokenStatus::kExpired;

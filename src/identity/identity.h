@@ -1,7 +1,8 @@
 // From a request to its caller: address, user, tier. Pure: given head, peer and time.
 //
 // Address: the TCP peer, unless it is a trusted proxy; then the right-most entry that is not itself trusted. Token:
-// tried in the configured order. Trusted header: only from a trusted proxy; from anyone else it must not reach the
+// tried in the configured order; a parameter or cookie that is there twice with different values is an invalid one.
+// Trusted header: only from a trusted proxy; from anyone else it must not reach the
 // upstream (`strip_field`). A trusted header that names the user wins over a token, which is then not looked at.
 // Immutable: any thread may identify.
 #pragma once

@@ -166,6 +166,32 @@ TEST_F(IdentityTest, TheSourceThatHoldsATokenBeforeOthersSpeaks) {
               TokenStatus::kNone);
 }
 
+TEST_F(IdentityTest, TwoDifferentTokensInOnePlaceAreAnInvalidOne) {
+    const std::string good = token(R"({"sub":"42"})");
+    const std::string other = token(R"({"sub":"7"})");
+    for (const bool reject : {false, true}) {
+        options_.jwt->reject_invalid = reject;
+        for (const auto& [fields, target] : std::vector<std::pair<Fields, std::string>>{
+                 {{}, "/?token=" + good + "&token=" + other},
+                 {{}, "/?token=" + good + "&token="},
+                 {{}, "/?token=&token=" + good},
+                 {{}, "/?token=%&token=" + good},
+                 {{{"Cookie", "jwt=" + good + "; jwt=" + other}}, "/"},
+                 {{{"Cookie", "jwt=" + good}, {"Cookie", "jwt="}}, "/"},
+                 {{{"Cookie", "jwt=" + good}}, "/?token=" + good + "&token=" + other}}) {
+            const Identified identified = identify(fields, kStranger, target);
+            EXPECT_EQ(identified.token, TokenStatus::kInvalid) << target;
+            EXPECT_EQ(identified.caller.user, "") << target;
+            EXPECT_EQ(identified.caller.tier, policy::kAnonymous);
+            EXPECT_EQ(identified.rejected, reject);
+        }
+        EXPECT_EQ(identify({}, kStranger, "/?token=" + good + "&token=" + good).caller.user, "42");
+        EXPECT_EQ(identify({{"Cookie", "jwt=" + good + "; jwt=" + good}}).caller.user, "42");
+        // An earlier place has spoken.
+        EXPECT_EQ(identify({{"Authorization", "Bearer " + good}}, kStranger, "/?token=a&token=b").caller.user, "42");
+    }
+}
+
 TEST_F(IdentityTest, ATokenThatDoesNotVerifyMakesTheCallerAnonymousOrIsRejected) {
     const std::string expired = token(R"({"sub":"42","exp":1,"is_superuser":true})");
     for (const bool reject : {false, true}) {

@@ -455,4 +455,15 @@ std::vector<LimitSpec> limits_from_environment(const std::vector<std::string>& e
     return specs;
 }
 
+std::vector<std::string> environment_names(const LimitTable& known) {
+    std::vector<std::string> names;
+    for (std::size_t id = 0; id < known.size(); ++id) {
+        const std::string own =
+            std::string(kEnvironmentPrefix).append(environment_name(known.at(static_cast<LimitId>(id)).name));
+        names.push_back(own);
+        names.push_back(own + std::string(kAnonymousSuffix));
+    }
+    return names;
+}
+
 }  // namespace weir::policy

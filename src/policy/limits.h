@@ -108,4 +108,7 @@ class LimitTable {
                                                              const LimitTable& known,
                                                              std::vector<std::string>& problems);
 
+// The names of the variables that limits_from_environment() reads for these limits.
+[[nodiscard]] std::vector<std::string> environment_names(const LimitTable& known);
+
 }  // namespace weir::policy

@@ -54,6 +54,22 @@ def test_the_first_configured_place_that_has_a_token_counts(weir, ws_backend):
     assert admitted(gateway, [bearer(two)])
 
 
+def test_two_different_tokens_in_one_place_are_an_invalid_token(weir, ws_backend):
+    """The backend might take the other one: nobody may spend another's budget, or none."""
+    one, two = user_token(SECRET, "1"), user_token(SECRET, "2")
+    twice = [{"path": f"/ws/?token={one}&token={two}"}, {"headers": [("Cookie", f"session={one}; session={two}")]}]
+    identity = {"jwt": {"from": ["query:token", "cookie:session"], "secret": SECRET}}
+    gateway = weir(ws_backend, [chat(EVERY_MESSAGE)], limits=ONE, identity=identity)
+    assert admitted(gateway, **twice[0])
+    assert not admitted(gateway, **twice[1])  # both counted by the address
+    assert admitted(gateway, path=f"/ws/?token={one}&token={one}")
+    assert not admitted(gateway, path=f"/ws/?token={one}")
+    gateway = weir(ws_backend, [chat(EVERY_MESSAGE)], limits=ONE, identity={"jwt": {**identity["jwt"], "on_invalid": "reject"}})
+    for place in twice:
+        client = gateway.websocket(**{"path": "/ws/", **place})
+        assert client.receive_close()[0] == 4002
+
+
 def test_a_101_of_our_own_selects_the_marker_and_never_echoes_the_token(weir, ws_backend):
     gateway = weir(
         ws_backend,

@@ -70,18 +70,24 @@ bool Backend::read_request(Connection& connection) {
         return false;
     }
     const int client = number_behind(head.target, "c=");
-    const std::string address = fmt::format("203.0.113.{}", 1 + static_cast<unsigned>(client) % scenario_.users);
-    if (head.field("x-forwarded-for") != address) fail_("the backend is told a wrong address: " + text);
+    if (head.field("x-forwarded-for") != scenario_.forwarded_for(client))
+        fail_("the backend is told a wrong address: " + text);
+    if (scenario_.rejected(client)) fail_("the backend hears of a caller whose token is refused: " + text);
     if (protocol::ws::wants_websocket(head)) {
         connection.bytes.erase(0, length);
+        if (head.count("x-weir-limited") > 0) marked_handshakes_.insert(client);
         // A kept connection that breaks with the handshake on it: a GET may be asked again, once.
         if (++handshakes_[client] > 2) fail_(fmt::format("the handshake of client {} came again and again", client));
         answer_handshake(connection, client, !head.field("sec-websocket-extensions").empty());
         return true;
     }
     http::BodyReader reader(head.framing, head.content_length, {});
-    HeardRequest request{
-        .client = client, .number = number_behind(head.target, "r="), .method = std::string(head.method), .body = {}};
+    HeardRequest request{.client = client,
+                         .number = number_behind(head.target, "r="),
+                         .method = std::string(head.method),
+                         .body = {},
+                         .marked = head.field("x-weir-limited") == "h"};
+    if (!request.marked && head.count("x-weir-limited") > 0) fail_("a mark of another limit: " + text);
     std::size_t used = length;
     while (!reader.done()) {
         if (used == connection.bytes.size()) return false;  // not whole yet

@@ -35,6 +35,7 @@ struct HeardRequest {
     int number = -1;
     std::string method;
     std::string body;
+    bool marked = false;    // as limited
     bool answered = false;  // whole, as far as the backend can tell
 };
 
@@ -56,6 +57,7 @@ class Backend {
     [[nodiscard]] const BackendSocket* socket_of(int client) const;
     [[nodiscard]] const std::vector<HeardRequest>& requests() const { return requests_; }
     [[nodiscard]] bool heard_handshake(int client) const { return handshakes_.contains(client); }
+    [[nodiscard]] bool marked_handshake(int client) const { return marked_handshakes_.contains(client); }
 
   private:
     struct Connection {
@@ -81,6 +83,7 @@ class Backend {
     std::deque<Connection> connections_;
     std::vector<HeardRequest> requests_;
     std::map<int, int> handshakes_;  // by client, how often
+    std::set<int> marked_handshakes_;
 };
 
 }  // namespace weir::sim

@@ -33,6 +33,13 @@ bool run_seed(std::uint64_t seed, Simulation::Tally& total) {
     total.failed += tally.failed;
     total.requests += tally.requests;
     total.settled += tally.settled;
+    total.marked += tally.marked;
+    total.shadow_denied += tally.shadow_denied;
+    total.known_users += tally.known_users;
+    total.rejected += tally.rejected;
+    total.proxied += tally.proxied;
+    total.preflights += tally.preflights;
+    total.reloaded += tally.reloaded;
     if (simulation.failures().empty()) return true;
     std::string text = scenario.summary() + "\n" + scenario.yaml();
     for (const std::string& failure : simulation.failures()) text += "  * " + failure + "\n";
@@ -51,6 +58,11 @@ TEST(GatewaySimulation, HoldsItsPromisesWhateverPeersNetworkAndStoreDo) {
         "denied, {} without "
         "the store; {} requests\n",
         total.opened, total.settled, total.messages, total.allowed, total.denied, total.failed, total.requests);
+    fmt::print(
+        "{} marked, {} denied in shadow, {} of known users, {} rejected, {} behind a proxy, {} preflights, {} after a "
+        "reload\n",
+        total.marked, total.shadow_denied, total.known_users, total.rejected, total.proxied, total.preflights,
+        total.reloaded);
     // A simulation in which nothing happens would hold anything.
     if (seeds >= kSeedsByDefault) {
         EXPECT_GT(total.settled, seeds / 4);
@@ -58,6 +70,10 @@ TEST(GatewaySimulation, HoldsItsPromisesWhateverPeersNetworkAndStoreDo) {
         EXPECT_GT(total.denied, seeds);
         EXPECT_GT(total.failed, seeds / 20);
         EXPECT_GT(total.requests, seeds);
+        for (const std::uint64_t reached : {total.marked, total.shadow_denied, total.known_users, total.rejected,
+                                            total.proxied, total.preflights, total.reloaded}) {
+            EXPECT_GT(reached, seeds / 50);
+        }
     }
 }
 

@@ -13,9 +13,13 @@ void HttpClient::send_request() {
     constexpr const char* kMethods[] = {"GET", "GET", "HEAD", "POST", "PUT", "DELETE"};
     SentRequest request{.method = kMethods[random_.below(6)], .body = {}};
     const bool http10 = random_.one_in(12);
+    request.preflight = scenario_.cors && random_.one_in(3);
+    if (request.preflight) request.method = "OPTIONS";
+    std::string text = fmt::format("{} /http/x?c={}&r={}{} HTTP/1.{}\r\nHost: app.example\r\n", request.method, id_,
+                                   requests_.size(), scenario_.query_of(id_), http10 ? 0 : 1);
+    if (scenario_.cors) text += "Origin: https://app.example\r\n";
+    if (request.preflight) text += "Access-Control-Request-Method: POST\r\n";
     const bool with_body = request.method[0] == 'P';
-    std::string text = fmt::format("{} /http/x?c={}&r={} HTTP/1.{}\r\nHost: app.example\r\n", request.method, id_,
-                                   requests_.size(), http10 ? 0 : 1);
     if (with_body) request.body = random_bytes(random_, random_.below(random_.one_in(5) ? 19'000 : 400));
     if (with_body && !http10 && random_.one_in(2)) {
         text += "Transfer-Encoding: chunked\r\n\r\n";

@@ -12,6 +12,7 @@ namespace weir::sim {
 struct SentRequest {
     std::string method;
     std::string body;
+    bool preflight = false;
 };
 
 // What came back: the mark of the backend's answer, or none for one of Weir's own.
@@ -25,7 +26,7 @@ struct HeardResponse {
 class HttpClient {
   public:
     HttpClient(int id, net::SimulatedPeer peer, const Scenario& scenario, Rng& random)
-        : id_(id), peer_(peer), scenario_(scenario), random_(random) {}
+        : id_(id), peer_(peer), scenario_(scenario), random_(random), rest_(scenario.proxy_header(id)) {}
 
     void act();
     void read_on();

@@ -38,6 +38,14 @@ std::uint64_t NaiveLimiter::remaining(const NaiveLimit& limit, State& state, std
             return used < limit.count ? limit.count - used : 0;
         }
         case Counting::kGcra: {
+            // A limit that has another count keeps the events, and drains them at its own pace.
+            if (state.count != 0 && state.count != limit.count) {
+                const Wide events =
+                    std::max<Wide>(0, state.full_at - static_cast<Wide>(now) * static_cast<Wide>(state.count));
+                const Wide most = static_cast<Wide>(limit.burst) * period;
+                state.full_at = static_cast<Wide>(now) * static_cast<Wide>(limit.count) + std::min(events, most);
+            }
+            state.count = limit.count;
             const Wide scaled = static_cast<Wide>(now) * static_cast<Wide>(limit.count);
             const Wide behind = std::max<Wide>(0, state.full_at - scaled);
             const Wide room = static_cast<Wide>(limit.burst) * period - behind;

@@ -22,6 +22,7 @@ struct NaiveLimit {
     Counting counting = Counting::kFixedWindow;
     std::uint64_t burst = 1;
     bool count_denied = false;
+    bool shadow = false;
 };
 
 class NaiveLimiter {
@@ -44,6 +45,7 @@ class NaiveLimiter {
         std::vector<std::int64_t> events;  // when what was taken was taken
         std::int64_t start = 0;            // of the window in force
         Wide full_at = 0;                  // GCRA, in nanoseconds times count
+        std::uint64_t count = 0;           // GCRA, of the limit that wrote full_at
     };
     static std::uint64_t remaining(const NaiveLimit& limit, State& state, std::int64_t now);
     static void add(const NaiveLimit& limit, State& state, std::int64_t now);

@@ -48,7 +48,11 @@ std::vector<std::string> Simulation::groups_of(const Item& item) const {
     if (rule == policy::MessageRules::kUnjudgeable) rule = rules.strictest(*config_->limits, policy::kAnonymous);
     std::vector<std::string> groups;
     if (rule == policy::MessageRules::kNoRule) return groups;
-    for (const policy::LimitId limit : rules.rules()[rule].limits) groups.push_back(config_->limits->at(limit).group);
+    for (const policy::LimitId limit : rules.rules()[rule].limits) {
+        // What is in shadow decides nothing, and the store is not asked.
+        const std::string& group = config_->limits->at(limit).group;
+        if (!scenario_.shadowed(group)) groups.push_back(group);
+    }
     return groups;
 }
 
@@ -123,12 +127,15 @@ Simulation::Fate Simulation::check_upstream_bytes(const WebsocketClient& client,
 void Simulation::check_verdicts(const WebsocketClient& client, const Fate& fate) {
     const auto entries = entries_of(client);
     std::size_t next = 0;
+    std::size_t denials = 0;
     for (std::size_t i = 0; i < client.items().size(); ++i) {
         const Item& item = client.items()[i];
         if (item.kind != Item::Kind::kMessage) continue;
         const auto groups = groups_of(item);
         if (groups.empty()) {
-            if (fate.passed[i] == false)
+            // After one denial too many (close_after: 5/m) nothing passes any more.
+            const bool closed = scenario_.close_after && denials > 5;
+            if (fate.passed[i] == false && !closed)
                 fail(fmt::format("client {}, item {}: dropped, and no limit covers it", client.id(), i));
             continue;
         }
@@ -138,6 +145,7 @@ void Simulation::check_verdicts(const WebsocketClient& client, const Fate& fate)
             continue;
         }
         const SimStore::Entry& entry = *entries[next++];
+        denials += entry.answered && !entry.allowed ? 1 : 0;
         if (entry.groups != groups) {
             fail(fmt::format("client {}, item {}: counted in {}, not in {}", client.id(), i,
                              fmt::join(entry.groups, "+"), fmt::join(groups, "+")));
@@ -219,13 +227,31 @@ void Simulation::check_close_code(const WebsocketClient& client, unsigned code) 
 
 // Refused at the connection level: no backend has heard of it.
 void Simulation::check_refused(const WebsocketClient& client) {
+    if (scenario_.rejected(client.id())) {
+        tally_.rejected += client.open() ? 1 : 0;
+        const auto close = client.open() ? decode(client.body()) : std::nullopt;
+        const unsigned expected = scenario_.token_of(client.id()) == Token::kExpired ? 4001 : 4002;
+        if (close && (close->frame.opcode != 8 || close_code(close->frame.payload) != expected))
+            fail(fmt::format("client {}: a token that is refused is not told so", client.id()));
+        return;
+    }
+    // A handshake passes unmarked when it is admitted, and marked when it is not.
+    for (const SimStore::Entry& entry : store_.entries()) {
+        if (entry.client != client.id() || entry.groups.front() != "c") continue;
+        const bool marked = backend_.marked_handshake(client.id());
+        if (backend_.heard_handshake(client.id()) && (!entry.answered || marked == entry.allowed))
+            fail(fmt::format("client {}: its handshake reached the backend {}", client.id(),
+                             marked ? "marked though it was admitted" : "unmarked though it was denied"));
+        tally_.marked += marked ? 1 : 0;
+    }
     if (backend_.heard_handshake(client.id())) return;
     if (client.open()) {
         const auto close = decode(client.body());
         if (close && (close->frame.opcode != 8 || close_code(close->frame.payload) != 4029)) {
             fail(fmt::format("client {}: a 101 without a backend, and no Close 4029", client.id()));
         }
-        if (close && !scenario_.connect_limited && scenario_.connections_max == 0)
+        const bool limited = scenario_.connect_limited && !scenario_.connect_mark && !scenario_.shadowed("c");
+        if (close && !limited && (scenario_.connections_max == 0 || scenario_.shadow))
             fail(fmt::format("client {}: refused for no reason", client.id()));
     }
 }
@@ -339,8 +365,10 @@ void Simulation::check_http_client(const HttpClient& client, bool settled) {
     const auto responses = client.responses(error);
     if (!error.empty()) fail(fmt::format("client {}: {}", client.id(), error));
     std::map<int, std::size_t> heard;
+    std::set<int> marked;
     for (const HeardRequest& request : backend_.requests()) {
         if (request.client != client.id()) continue;
+        if (request.marked) marked.insert(request.number);
         const bool sent = request.number >= 0 && static_cast<std::size_t>(request.number) < client.requests().size();
         if (!sent) {
             fail(fmt::format("client {}: the backend has a request that nobody sent", client.id()));
@@ -355,6 +383,27 @@ void Simulation::check_http_client(const HttpClient& client, bool settled) {
             fail(fmt::format("client {}: request {} reached the backend twice", client.id(), request.number));
         }
     }
+    // Each request is decided about once and in order, but for those that ask whether one may come.
+    std::vector<const SimStore::Entry*> decisions;
+    for (const SimStore::Entry& entry : store_.entries()) {
+        if (entry.client == client.id()) decisions.push_back(&entry);
+    }
+    const bool limited = scenario_.http_limited && !scenario_.shadowed("h") && !scenario_.rejected(client.id());
+    std::size_t decided = 0;
+    for (std::size_t i = 0; i < client.requests().size(); ++i) {
+        const int number = static_cast<int>(i);
+        const bool judged = limited && !client.requests()[i].preflight;
+        const SimStore::Entry* decision = judged && decided < decisions.size() ? decisions[decided++] : nullptr;
+        if (marked.contains(number) && (decision == nullptr || decision->allowed || !scenario_.http_mark))
+            fail(fmt::format("client {}: request {} is marked for no reason", client.id(), i));
+        if (!heard.contains(number) || !judged) continue;
+        if (decision == nullptr || !decision->answered)
+            fail(fmt::format("client {}: request {} passed without a decision", client.id(), i));
+        else if (!decision->allowed && !marked.contains(number))
+            fail(fmt::format("client {}: request {} passed though it was denied", client.id(), i));
+    }
+    if (decided < decisions.size())
+        fail(fmt::format("client {}: {} decisions about {} requests", client.id(), decisions.size(), decided));
     for (std::size_t i = 0; i < responses.size(); ++i) {
         const HeardResponse& response = responses[i];
         const bool reached = heard.contains(static_cast<int>(i));
@@ -364,6 +413,13 @@ void Simulation::check_http_client(const HttpClient& client, bool settled) {
             continue;
         }
         if (response.mark.empty()) {
+            const bool deniable = limited && !scenario_.http_mark && !client.requests()[i].preflight;
+            if (response.status == 429 && !deniable)
+                fail(fmt::format("client {}: request {} was answered 429 for no reason", client.id(), i));
+            if ((response.status == 401) != scenario_.rejected(client.id()) && response.status < 500 &&
+                response.status != 408)
+                if (response.status == 401 || scenario_.rejected(client.id()))
+                    fail(fmt::format("client {}: request {} was answered {}", client.id(), i, response.status));
             if (response.status == 429 && reached)
                 fail(fmt::format("client {}: denied request {} reached the backend", client.id(), i));
             if (response.status == 200) fail(fmt::format("client {}: a 200 of nobody", client.id()));
@@ -378,7 +434,11 @@ void Simulation::check_http_client(const HttpClient& client, bool settled) {
             fail(fmt::format("client {}: the answer to request {} was changed", client.id(), i));
         }
     }
-    tally_.requests += settled ? 0 : responses.size();
+    if (!settled) {
+        tally_.requests += responses.size();
+        tally_.marked += marked.size();
+        for (const SentRequest& request : client.requests()) tally_.preflights += request.preflight ? 1 : 0;
+    }
     const bool sound = scenario_.network_is_sound() && scenario_.peers_behave && !scenario_.second_backend && !drained_;
     if (settled && sound && !client.peer().over() && responses.size() != client.requests().size()) {
         fail(fmt::format("client {}: {} answers to {} requests when all has settled", client.id(), responses.size(),
@@ -403,21 +463,31 @@ void Simulation::check_metrics() {
                 ++of.allowed;
             }
         }
+        tally_.known_users += entry.subject.starts_with("user:") ? 1 : 0;
+        tally_.proxied += entry.subject.starts_with("ip:198.51.100.") ? 1 : 0;
+        tally_.reloaded += entry.reloaded ? 1 : 0;
         ++(entry.failed ? tally_.failed : entry.allowed ? tally_.allowed : tally_.denied);
     }
     for (const auto& [group, limit] : scenario_.limits) {
         const Counts& of = counts[group];
-        const auto check = [&, name = limit.name](std::string_view outcome, std::int64_t expected) {
+        const auto check = [&, name = limit.name, group = group](std::string_view outcome, std::int64_t expected) {
             std::int64_t counted = 0;
             for (const char* route : {"ws", "http"}) {
-                counted +=
-                    metrics_.value(metrics_.cell(metrics::Family::kDecisions, {route, name, "anonymous", outcome}));
+                for (const char* tier : {"anonymous", "authenticated"}) {
+                    counted += metrics_.value(metrics_.cell(metrics::Family::kDecisions, {route, name, tier, outcome}));
+                }
             }
+            if (outcome == "shadow_denied") {
+                tally_.shadow_denied += static_cast<std::uint64_t>(counted);
+                if (scenario_.shadowed(group)) return;
+            }
+            if (scenario_.shadowed(group) && outcome == "allowed") return;
             if (counted != expected)
                 fail(fmt::format("metrics: {} {} of {}, the log has {}", counted, outcome, name, expected));
         };
         check("allowed", of.allowed);
         check("denied", of.denied);
+        check("shadow_denied", 0);
         check("error_open", of.error_open);
         check("error_closed", of.error_closed);
     }

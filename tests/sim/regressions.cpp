@@ -4,6 +4,7 @@
 #include "config/load.h"
 #include "gateway/worker.h"
 #include "net/simulated_network.h"
+#include "protocol/http/date.h"
 #include "protocol/ws/handshake.h"
 #include "wire.h"
 
@@ -44,12 +45,14 @@ class GatewayRegression : public testing::Test {
             peer.send(
                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 "Sec-WebSocket-Accept: " +
-                protocol::ws::accept_key(kKey) + "\r\n\r\n");
+                protocol::ws::accept_key(kKey) +
+                (deflate_ ? "\r\nSec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover" : "") +
+                "\r\n\r\n");
         });
         client_ = network_.connect(kFront);
         client_.send(std::string("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                                  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ") +
-                     kKey + "\r\n\r\n");
+                     kKey + (deflate_ ? "\r\nSec-WebSocket-Extensions: permessage-deflate" : "") + "\r\n\r\n");
         network_.settle();
         ASSERT_TRUE(client_.received().starts_with("HTTP/1.1 101"));
         (void)client_.take_received();
@@ -66,6 +69,7 @@ class GatewayRegression : public testing::Test {
     net::SimulatedPeer client_;
     net::SimulatedPeer backend_;
     Rng random_{1};
+    bool deflate_ = false;  // client and backend speak permessage-deflate
 };
 
 TEST_F(GatewayRegression, ACloseForTooManyDenialsLeavesWhatPassedBeforeItWhole) {
@@ -83,6 +87,38 @@ TEST_F(GatewayRegression, ACloseForTooManyDenialsLeavesWhatPassedBeforeItWhole) 
     ASSERT_TRUE(close);
     EXPECT_EQ(close->frame.opcode, 8U);
     EXPECT_EQ(close_code(close->frame.payload), 1001U);
+}
+
+TEST_F(GatewayRegression, OneBigMessageDoesNotKeepItsMemory) {
+    deflate_ = true;
+    open("max_message_bytes: 8MiB, inspect_bytes: 128");
+    // Compressed less than zlib can, so that its length is not known before it has been inflated.
+    const std::string word = random_text(random_, 1000);
+    std::string text;
+    while (text.size() < (std::size_t{6} << 20U)) text += word;
+    client_.send(encode({.rsv1 = true, .payload = deflate_message(text)}, &random_));
+    network_.settle();
+    EXPECT_FALSE(backend_.received().empty()) << "it passed";
+    EXPECT_LE(worker_->tools().content.capacity(), gateway::kScratchBytesKept);
+    EXPECT_LE(worker_->tools().unmasked.capacity(), gateway::kScratchBytesKept);
+}
+
+TEST_F(GatewayRegression, AnAnswerOfOurOwnSaysWhen) {
+    open("max_message_bytes: 1MiB");
+    const auto date_of_404 = [&] {
+        net::SimulatedPeer client = network_.connect(kFront);
+        client.send("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n");
+        network_.settle();
+        EXPECT_TRUE(client.received().starts_with("HTTP/1.1 404 "));
+        const std::size_t at = client.received().find("\r\nDate: ");
+        return at == std::string::npos ? "none" : client.received().substr(at + 8, 29);
+    };
+    const auto now = [&] { return protocol::http::http_date(worker_->reactor().wall_now()); };
+    const std::string first = date_of_404();
+    EXPECT_EQ(first, now());
+    network_.advance(std::chrono::seconds(61));
+    EXPECT_EQ(date_of_404(), now());
+    EXPECT_NE(now(), first);
 }
 
 }  // namespace

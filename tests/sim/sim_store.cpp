@@ -16,6 +16,11 @@ std::optional<Result<void>> SimStore::take(std::span<const limit::Take> takes, M
         const auto known = hashes_.emplace(name, take.bucket).first;
         if (!(known->second == take.bucket)) fail_("two buckets under one name: " + name);
     }
+    if (entry.client != kNobody && entry.subject != subject_of_(entry.client)) {
+        fail_("client " + std::to_string(entry.client) + " is counted as " + entry.subject + ", not as " +
+              subject_of_(entry.client));
+    }
+    entry.reloaded = under_reloaded(takes.front());
     const bool fails = by_chance(faults_.fail_one_in);
     const bool loses = !fails && by_chance(faults_.lose_one_in);
     if (!loses && !by_chance(faults_.late_one_in)) {
@@ -40,6 +45,11 @@ std::optional<Result<void>> SimStore::take(std::span<const limit::Take> takes, M
         waiter.on_taken(outcome);
     });
     return std::nullopt;
+}
+
+bool SimStore::under_reloaded(const limit::Take& take) const {
+    const auto found = limits_.find(std::string(take.group));
+    return found == limits_.end() || found->second.count != take.rule->rate.count;
 }
 
 Result<void> SimStore::answer(std::size_t index, std::span<const limit::Take> takes, MonoTime now,
@@ -88,8 +98,11 @@ std::vector<NaiveLimiter::Answer> SimStore::ask(NaiveLimiter& limiter, std::span
                                                 MonoTime now) {
     std::vector<NaiveLimiter::Bucket> buckets;
     for (const limit::Take& take : takes) {
-        const auto found = limits_.find(std::string(take.group));
-        if (found == limits_.end()) {
+        const auto& limits = under_reloaded(take) ? reloaded_ : limits_;
+        const auto found = limits.find(std::string(take.group));
+        const bool known = found != limits.end() && found->second.count == take.rule->rate.count &&
+                           (found->second.counting != Counting::kGcra || found->second.burst == take.rule->burst);
+        if (!known) {
             fail_("a limit that the scenario does not have: " + std::string(take.group));
             return std::vector<NaiveLimiter::Answer>(takes.size());
         }

@@ -33,18 +33,27 @@ class SimStore final : public limit::Store {
         std::vector<std::string> groups;  // in the order asked
         bool answered = false;
         bool failed = false;       // and the policy decided; not when the process counted by itself
+        bool reloaded = false;     // under the limits that a reload brought
         bool allowed = false;      // what the gateway has to do
         std::vector<bool> allows;  // bucket by bucket, when not failed
     };
     SimStore(limit::BucketTable& table, Rng& random, Attention& attention, const StoreFaults& faults, OnError on_error,
-             std::map<std::string, NaiveLimit> limits, std::function<void(const std::string&)> fail)
+             std::map<std::string, NaiveLimit> limits, std::uint64_t reload_factor,
+             std::function<std::string(int)> subject_of, std::function<void(const std::string&)> fail)
         : table_(table),
           random_(random),
           attention_(attention),
           faults_(faults),
           on_error_(on_error),
           limits_(std::move(limits)),
-          fail_(std::move(fail)) {}
+          reloaded_(limits_),
+          subject_of_(std::move(subject_of)),
+          fail_(std::move(fail)) {
+        for (auto& [group, limit] : reloaded_) {
+            limit.count *= reload_factor;
+            limit.burst *= reload_factor;
+        }
+    }
 
     std::optional<Result<void>> take(std::span<const limit::Take> takes, MonoTime now,
                                      std::span<limit::Decision> decisions, limit::TakeWaiter& waiter) override;
@@ -58,6 +67,7 @@ class SimStore final : public limit::Store {
     [[nodiscard]] bool by_chance(std::uint32_t weight) { return weight != 0 && random_.one_in(weight); }
     Result<void> answer(std::size_t entry, std::span<const limit::Take> takes, MonoTime now,
                         std::span<limit::Decision> decisions, bool fails, bool loses);
+    [[nodiscard]] bool under_reloaded(const limit::Take& take) const;
     void count_locally(std::size_t entry, std::span<const limit::Take> takes, MonoTime now);
     std::vector<NaiveLimiter::Answer> ask(NaiveLimiter& limiter, std::span<const limit::Take> takes, MonoTime now);
 
@@ -66,7 +76,9 @@ class SimStore final : public limit::Store {
     Attention& attention_;
     StoreFaults faults_;
     OnError on_error_;
-    std::map<std::string, NaiveLimit> limits_;  // by group
+    std::map<std::string, NaiveLimit> limits_;    // by group
+    std::map<std::string, NaiveLimit> reloaded_;  // the same, as a reload changes them
+    std::function<std::string(int)> subject_of_;
     std::function<void(const std::string&)> fail_;
     NaiveLimiter shared_;
     NaiveLimiter local_;  // what the process counts by itself while the store fails

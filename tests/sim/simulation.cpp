@@ -23,8 +23,9 @@ Simulation::Simulation(const Scenario& scenario)
       network_(scenario.network),
       table_({.buckets_max = 4096}),
       local_table_({.buckets_max = 4096}),
-      store_(table_, random_, attention_, scenario_.store, scenario_.on_error, scenario_.limits,
-             [this](const std::string& what) { fail(what); }),
+      store_(
+          table_, random_, attention_, scenario_.store, scenario_.on_error, scenario_.limits, scenario_.reload_factor,
+          [this](int client) { return scenario_.subject_of(client); }, [this](const std::string& what) { fail(what); }),
       shared_(store_, &local_table_, metrics_, log_, kHashKey),
       backend_(network_, scenario_, random_, [this](const std::string& what) { fail(what); }) {
     config::Sources sources;
@@ -33,6 +34,8 @@ Simulation::Simulation(const Scenario& scenario)
     for (const config::Problem& problem : loaded.problems) fail(problem.to_string());
     config_ = loaded.config;
     if (config_ == nullptr) return;
+    sources.text = scenario_.yaml(scenario_.reload_factor);
+    reloaded_config_ = config::load(sources).config;
     shared_.adopt(std::make_shared<const gateway::Snapshot>(config_, kHashKey, generation_, metrics_));
     start_workers();
     backend_.listen(kBack);
@@ -57,10 +60,9 @@ void Simulation::start_workers() {
 void Simulation::connect_clients() {
     for (unsigned i = 0; i < scenario_.clients; ++i) {
         const int id = static_cast<int>(i);
-        const net::Endpoint from{
-            .address = IpAddress::from_v4({203, 0, 113, static_cast<std::uint8_t>(1 + i % scenario_.users)}),
-            .port = static_cast<std::uint16_t>(kClientPorts + i),
-            .unix_path = {}};
+        const net::Endpoint from{.address = scenario_.peer_address(id),
+                                 .port = static_cast<std::uint16_t>(kClientPorts + i),
+                                 .unix_path = {}};
         const net::SimulatedPeer peer = network_.connect(kFront, from);
         if (random_.one_in(4)) {
             http_clients_.push_back(std::make_unique<HttpClient>(id, peer, scenario_, random_));
@@ -90,7 +92,9 @@ void Simulation::step() {
 }
 
 void Simulation::reload() {
-    shared_.adopt(std::make_shared<const gateway::Snapshot>(config_, kHashKey, ++generation_, metrics_));
+    reloaded_ = !reloaded_;
+    shared_.adopt(std::make_shared<const gateway::Snapshot>(reloaded_ ? reloaded_config_ : config_, kHashKey,
+                                                            ++generation_, metrics_));
     for (auto& worker : workers_) worker->request_reload();
 }
 
@@ -116,17 +120,17 @@ void Simulation::run() {
 
 void Simulation::look() {
     // More than a subject may have is never open.
-    if (scenario_.connections_max == 0) return;
-    std::map<int, std::size_t> open;
+    if (scenario_.connections_max == 0 || scenario_.shadow) return;
+    std::map<std::string, std::size_t> open;
     for (const auto& client : clients_) {
         const bool served = std::any_of(reactors_.begin(), reactors_.end(),
                                         [&](const ObservedReactor* each) { return each->serves(client->id()); });
         // One that is refused gets a 101 too, but no backend.
         if (served && client->open() && backend_.socket_of(client->id()) != nullptr)
-            ++open[client->id() % static_cast<int>(scenario_.users)];
+            ++open[scenario_.subject_of(client->id())];
     }
     for (const auto& [user, count] : open) {
-        if (count > scenario_.connections_max) fail(fmt::format("user {} has {} connections open", user, count));
+        if (count > scenario_.connections_max) fail(fmt::format("{} has {} connections open", user, count));
     }
 }
 

@@ -30,6 +30,8 @@ class Simulation {
     [[nodiscard]] std::uint64_t trace() const { return network_.trace(); }
     struct Tally {
         std::uint64_t opened = 0, messages = 0, allowed = 0, denied = 0, failed = 0, requests = 0, settled = 0;
+        std::uint64_t marked = 0, shadow_denied = 0, known_users = 0, rejected = 0, proxied = 0, preflights = 0,
+                      reloaded = 0;
     };
     [[nodiscard]] const Tally& tally() const { return tally_; }
 
@@ -89,6 +91,8 @@ class Simulation {
     SimStore store_;
     gateway::Shared shared_;
     std::shared_ptr<const config::Config> config_;
+    std::shared_ptr<const config::Config> reloaded_config_;
+    bool reloaded_ = false;
     std::vector<std::unique_ptr<gateway::Worker>> workers_;
     std::vector<ObservedReactor*> reactors_;
     Backend backend_;

@@ -9,9 +9,11 @@ void WebsocketClient::shake_hands() {
     const bool offer = random_.one_in(2);
     std::string key = "dGhlIHNhbXBsZSBub25jZQ==";
     peer_.send(
-        fmt::format("GET /ws/room?c={} HTTP/1.1\r\nHost: app.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        scenario_.proxy_header(id_) +
+        fmt::format("GET /ws/room?c={}{} HTTP/1.1\r\nHost: app.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n{}\r\n",
-                    id_, key, offer ? "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" : ""));
+                    id_, scenario_.query_of(id_), key,
+                    offer ? "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" : ""));
 }
 
 void WebsocketClient::update() {

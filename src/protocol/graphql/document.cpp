@@ -61,7 +61,7 @@ class Parser {
 
     // To the next token.
     bool advance() {
-        token_ = lexer_.next();
+        lexer_.next(token_);
         tokens_ += 1;
         if (token_.kind != TokenKind::kError && tokens_ <= tokens_max_) return true;
         return stop();

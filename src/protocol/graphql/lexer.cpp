@@ -63,9 +63,14 @@ std::uint32_t code_point(std::string_view sequence) {
 
 }  // namespace
 
-Token Lexer::fail(std::string_view what) {
+bool Lexer::fail(std::string_view what) {
     what_ = what;
-    return {TokenKind::kError, {at_, 0}};
+    return false;
+}
+
+void Lexer::fail(Token& token, std::string_view what) {
+    what_ = what;
+    end_token(token, at_, TokenKind::kError);
 }
 
 void Lexer::describe_error(std::string& out) const {
@@ -86,20 +91,20 @@ void Lexer::describe_error(std::string& out) const {
     }
 }
 
-Token Lexer::scan_literal() {
+void Lexer::scan_literal(Token& token) {
     switch (kTables.classes[static_cast<unsigned char>(*at_)]) {
         case CharClass::kQuote:
-            return starts_with("\"\"\"") ? scan_block_string() : scan_string();
+            return starts_with("\"\"\"") ? scan_block_string(token) : scan_string(token);
         case CharClass::kNumber:
-            return scan_number();
+            return scan_number(token);
         case CharClass::kDot:
             if (const char* begin = at_; starts_with("...")) {
                 at_ += 3;
-                return token_from(begin, TokenKind::kSpread);
+                return end_token(token, begin, TokenKind::kSpread);
             }
-            return fail("a single dot is no token: expected \"...\"");
+            return fail(token, "a single dot is no token: expected \"...\"");
         default:
-            return fail(kTokenExpected);
+            return fail(token, kTokenExpected);
     }
 }
 
@@ -110,8 +115,7 @@ bool Lexer::skip_rare() {
         at_ += kByteOrderMark.size();
         return true;
     }
-    fail(kTokenExpected);
-    return false;
+    return fail(kTokenExpected);
 }
 
 bool Lexer::skip_comment() {
@@ -119,11 +123,9 @@ bool Lexer::skip_comment() {
         if (is_plain(*at_) || *at_ == '"' || *at_ == '\\') {
             ++at_;
         } else if (starts_with(kLineSeparator) || starts_with(kParagraphSeparator)) {
-            fail("readers disagree on whether this character ends a comment: expected none like it");
-            return false;
+            return fail("readers disagree on whether this character ends a comment: expected none like it");
         } else if (!skip_character()) {
-            fail("expected the text of a comment");
-            return false;
+            return fail("expected the text of a comment");
         }
     }
     return true;
@@ -137,7 +139,7 @@ bool Lexer::skip_character() {
     return length != 0;
 }
 
-Token Lexer::scan_number() {
+void Lexer::scan_number(Token& token) {
     const char* begin = at_;
     const auto digits = [this] {
         const char* from = at_;
@@ -148,42 +150,42 @@ Token Lexer::scan_number() {
     if (*at_ == '-') ++at_;
     if (at_ != end_ && *at_ == '0') {
         ++at_;
-        if (at_ != end_ && ascii_digit(*at_)) return fail("a number does not begin with 0: expected its end");
+        if (at_ != end_ && ascii_digit(*at_)) return fail(token, "a number does not begin with 0: expected its end");
     } else if (!digits()) {
-        return fail("expected a digit");
+        return fail(token, "expected a digit");
     }
     if (at_ != end_ && *at_ == '.') {
         ++at_;
         kind = TokenKind::kFloat;
-        if (!digits()) return fail("expected a digit behind the decimal point");
+        if (!digits()) return fail(token, "expected a digit behind the decimal point");
     }
     if (at_ != end_ && (*at_ == 'e' || *at_ == 'E')) {
         ++at_;
         kind = TokenKind::kFloat;
         if (at_ != end_ && (*at_ == '+' || *at_ == '-')) ++at_;
-        if (!digits()) return fail("expected a digit of the exponent");
+        if (!digits()) return fail(token, "expected a digit of the exponent");
     }
     // 3.5.2: a name or a dot right behind a number is no token of its own.
     if (at_ != end_ && (*at_ == '.' || kTables.continues_name[static_cast<unsigned char>(*at_)]))
-        return fail("expected a space, a comma or a punctuator behind the number");
-    return token_from(begin, kind);
+        return fail(token, "expected a space, a comma or a punctuator behind the number");
+    return end_token(token, begin, kind);
 }
 
-Token Lexer::scan_string() {
+void Lexer::scan_string(Token& token) {
     const char* begin = at_;
     ++at_;
     for (;;) {
         while (at_ != end_ && is_plain(*at_)) ++at_;
         if (at_ == end_ || *at_ == '\n' || *at_ == '\r')
-            return fail("the string does not end: expected '\"' before the end of the line");
+            return fail(token, "the string does not end: expected '\"' before the end of the line");
         if (*at_ == '"') {
             ++at_;
-            return token_from(begin, TokenKind::kString);
+            return end_token(token, begin, TokenKind::kString);
         }
         if (*at_ == '\\') {
-            if (!skip_escape()) return {TokenKind::kError, {at_, 0}};
+            if (!skip_escape()) return end_token(token, at_, TokenKind::kError);
         } else if (!skip_character()) {
-            return fail("expected a character of the string");
+            return fail(token, "expected a character of the string");
         }
     }
 }
@@ -193,8 +195,7 @@ bool Lexer::skip_escape() {
     if (at_ != end_ && *at_ == 'u') return skip_unicode_escape();
     constexpr std::string_view kSimple = "\"\\/bfnrt";
     if (at_ == end_ || kSimple.find(*at_) == std::string_view::npos) {
-        fail("expected an escape: one of '\"', '\\', '/', 'b', 'f', 'n', 'r', 't' and 'u' behind '\\'");
-        return false;
+        return fail("expected an escape: one of '\"', '\\', '/', 'b', 'f', 'n', 'r', 't' and 'u' behind '\\'");
     }
     ++at_;
     return true;
@@ -203,52 +204,49 @@ bool Lexer::skip_escape() {
 // At the 'u' of \uXXXX, \u{X...}, or \uXXXX\uXXXX for a pair of surrogates.
 bool Lexer::skip_unicode_escape() {
     ++at_;
-    const auto refuse = [this](std::string_view what) {
-        fail(what);
-        return false;
-    };
     if (at_ != end_ && *at_ == '{') {
         ++at_;
         std::uint32_t value = 0;
         const char* digits = at_;
         for (; at_ != end_ && hex_digit(*at_) >= 0; ++at_) {
             value = value * 16 + static_cast<std::uint32_t>(hex_digit(*at_));
-            if (value > 0x10FFFF) return refuse("the escape is beyond U+10FFFF: expected '}' before this digit");
+            if (value > 0x10FFFF) return fail("the escape is beyond U+10FFFF: expected '}' before this digit");
         }
-        if (at_ == digits || at_ == end_ || *at_ != '}') return refuse("expected hexadecimal digits and '}'");
+        if (at_ == digits || at_ == end_ || *at_ != '}') return fail("expected hexadecimal digits and '}'");
         if (is_high_surrogate(value) || is_low_surrogate(value))
-            return refuse("the escape is a surrogate: expected a character");
+            return fail("the escape is a surrogate: expected a character");
         ++at_;
         return true;
     }
     const std::int32_t unit = four_digits(rest());
-    if (unit < 0) return refuse("expected four hexadecimal digits");
+    if (unit < 0) return fail("expected four hexadecimal digits");
     const auto value = static_cast<std::uint32_t>(unit);
-    if (is_low_surrogate(value)) return refuse("the escape is a low surrogate without a high one before it");
+    if (is_low_surrogate(value)) return fail("the escape is a low surrogate without a high one before it");
     if (is_high_surrogate(value)) {
         const std::int32_t low = rest().substr(4).starts_with("\\u") ? four_digits(rest().substr(6)) : -1;
         if (low < 0 || !is_low_surrogate(static_cast<std::uint32_t>(low)))
-            return refuse("the escape is a high surrogate: expected the escape of a low one behind it");
+            return fail("the escape is a high surrogate: expected the escape of a low one behind it");
         at_ += 6;
     }
     at_ += 4;
     return true;
 }
 
-Token Lexer::scan_block_string() {
+void Lexer::scan_block_string(Token& token) {
     const char* begin = at_;
     at_ += 3;
     bool first_line = true;
     for (;;) {
         while (at_ != end_ && is_plain(*at_)) ++at_;
-        if (at_ == end_) return fail("the block string does not end: expected '\"\"\"'");
+        if (at_ == end_) return fail(token, "the block string does not end: expected '\"\"\"'");
         if (starts_with("\"\"\"")) {
             at_ += 3;
-            return token_from(begin, TokenKind::kBlockString);
+            return end_token(token, begin, TokenKind::kBlockString);
         }
         const bool escaped = starts_with("\\\"\"\"");
         if (first_line && (escaped || *at_ == '"')) {
             return fail(
+                token,
                 "a quotation mark in the first line of a block string is read otherwise by servers that know no block "
                 "strings: expected the text to begin on a line of its own");
         }
@@ -260,7 +258,7 @@ Token Lexer::scan_block_string() {
         } else if (*at_ == '"' || *at_ == '\\') {
             ++at_;
         } else if (!skip_character()) {
-            return fail("expected a character of the block string");
+            return fail(token, "expected a character of the block string");
         }
     }
 }

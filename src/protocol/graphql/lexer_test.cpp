@@ -14,7 +14,8 @@ std::string tokens_of(std::string_view document) {
     Lexer lexer(document);
     std::string out;
     for (;;) {
-        const Token token = lexer.next();
+        Token token;
+        lexer.next(token);
         if (token.kind == TokenKind::kEnd) return out;
         if (!out.empty()) out += " ";
         if (token.kind == TokenKind::kError) {
@@ -28,7 +29,9 @@ std::string tokens_of(std::string_view document) {
 
 TokenKind first_kind(std::string_view document) {
     Lexer lexer(document);
-    return lexer.next().kind;
+    Token token;
+    lexer.next(token);
+    return token.kind;
 }
 
 bool accepted(std::string_view document) {
@@ -164,7 +167,7 @@ TEST(GraphqlLexer, EndsInsideTheTextForEveryPrefix) {
         Lexer lexer(prefix);
         Token token;
         do {
-            token = lexer.next();
+            lexer.next(token);
             ASSERT_GE(token.text.data(), prefix.data());
             ASSERT_LE(token.text.data() + token.text.size(), prefix.data() + prefix.size());
         } while (token.kind > TokenKind::kError);

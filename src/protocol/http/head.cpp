@@ -453,15 +453,38 @@ void for_each_query_pair(std::string_view target, std::string_view name, Visit&&
     }
 }
 
+// Of a pair "NAME=VALUE"; nullopt when it is badly escaped.
+std::optional<std::string> value_of(std::string_view pair) {
+    const std::size_t equals = pair.find('=');
+    std::string value;
+    if (equals == std::string_view::npos) return value;
+    const bool well_formed = decode_form_component(pair.substr(equals + 1), [&value](char c) {
+        value.push_back(c);
+        return true;
+    });
+    return well_formed ? std::optional(std::move(value)) : std::nullopt;
+}
+
 }  // namespace
 
 std::optional<std::string_view> cookie(const std::vector<Field>& fields, std::string_view name) {
-    std::optional<std::string_view> found;
+    std::optional<std::string_view> first;
     for_each_cookie(fields, name, [&](std::string_view value) {
-        found = value;
+        first = value;
         return false;
     });
-    return found;
+    return first;
+}
+
+bool cookie_is_ambiguous(const std::vector<Field>& fields, std::string_view name) {
+    std::optional<std::string_view> first;
+    bool differs = false;
+    for_each_cookie(fields, name, [&](std::string_view value) {
+        if (!first) first = value;
+        differs = value != *first;
+        return !differs;
+    });
+    return differs;
 }
 
 std::vector<std::string_view> cookies(const std::vector<Field>& fields, std::string_view name) {
@@ -474,19 +497,26 @@ std::vector<std::string_view> cookies(const std::vector<Field>& fields, std::str
 }
 
 std::optional<std::string> query_parameter(std::string_view target, std::string_view name) {
-    std::optional<std::string> found;
+    std::optional<std::string> first;
     for_each_query_pair(target, name, [&](std::string_view pair) {
-        const std::size_t equals = pair.find('=');
-        std::string value;
-        const bool well_formed =
-            equals == std::string_view::npos || decode_form_component(pair.substr(equals + 1), [&value](char c) {
-                value.push_back(c);
-                return true;
-            });
-        if (well_formed) found = std::move(value);
+        first = value_of(pair);
         return false;
     });
-    return found;
+    return first;
+}
+
+bool query_parameter_is_ambiguous(std::string_view target, std::string_view name) {
+    std::optional<std::string> first;
+    bool any = false;
+    bool differs = false;
+    for_each_query_pair(target, name, [&](std::string_view pair) {
+        auto value = value_of(pair);
+        differs = any && (!value || !first || *value != *first);
+        if (!any) first = std::move(value);
+        any = true;
+        return !differs;
+    });
+    return differs;
 }
 
 std::vector<std::string_view> query_pairs(std::string_view target, std::string_view name) {

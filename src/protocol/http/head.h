@@ -116,5 +116,9 @@ struct ResponseHead {
 [[nodiscard]] std::optional<std::string> query_parameter(std::string_view target, std::string_view name);
 // All pairs "NAME=VALUE" whose decoded name is `name`, as they were written and in order.
 [[nodiscard]] std::vector<std::string_view> query_pairs(std::string_view target, std::string_view name);
+// True when the cookie, or the parameter, is there more than once and not always with the same value: who reads the
+// first and who reads the last of them disagree. A value that is badly escaped is another than every other.
+[[nodiscard]] bool cookie_is_ambiguous(const std::vector<Field>& fields, std::string_view name);
+[[nodiscard]] bool query_parameter_is_ambiguous(std::string_view target, std::string_view name);
 
 }  // namespace weir::protocol::http

@@ -416,6 +416,27 @@ TEST(Cookie, IsFoundInAnyCookieField) {
     EXPECT_EQ(cookie(fields, "d"), std::nullopt);
 }
 
+TEST(Cookies, AreAmbiguousWhenTheirValuesDiffer) {
+    const std::vector<Field> fields{{"Cookie", "a=1; b=2; b=2;c=3"}, {"cookie", "a=2; c=3; d="}, {"Cookie", "d=4"}};
+    EXPECT_TRUE(cookie_is_ambiguous(fields, "a"));
+    EXPECT_FALSE(cookie_is_ambiguous(fields, "b"));
+    EXPECT_FALSE(cookie_is_ambiguous(fields, "c"));
+    EXPECT_TRUE(cookie_is_ambiguous(fields, "d"));
+    EXPECT_FALSE(cookie_is_ambiguous(fields, "e"));
+}
+
+TEST(QueryParameters, AreAmbiguousWhenTheirValuesDiffer) {
+    for (const std::string_view target :
+         {"/x?token=1&a=b&token=2", "/x?token=&token=2", "/x?token=1&token", "/x?token=1&%74oken=2",
+          "/x?token=%Z&token=1", "/x?token=1&token=1&token=%Z", "/x?token=%Z&token=%Z"}) {
+        EXPECT_TRUE(query_parameter_is_ambiguous(target, "token")) << target;
+    }
+    for (const std::string_view target : {"/x", "/x?token=1", "/x?token=1&token=%31&tok%65n=1", "/x?token=%Z",
+                                          "/x?token&token=", "/x?token=1&Token=2"}) {
+        EXPECT_FALSE(query_parameter_is_ambiguous(target, "token")) << target;
+    }
+}
+
 TEST(QueryParameter, IsDecodedAsFormsAre) {
     EXPECT_EQ(query_parameter("/x?token=abc", "token"), "abc");
     EXPECT_EQ(query_parameter("/x?a=1&token=a%2Bb+c%00&token=2", "token"), std::string("a+b c\0", 6));
