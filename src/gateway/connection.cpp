@@ -63,6 +63,12 @@ void Connection::take_bytes(net::Slice bytes) {
                 break;
             }
             [[fallthrough]];
+        case State::kReadingBody:
+            if (!exchange_->request_done) {
+                hold_request_body(std::move(bytes));
+                break;
+            }
+            [[fallthrough]];
         case State::kIdentifying:
         case State::kAdmitting:
         case State::kConnecting:
@@ -94,9 +100,17 @@ void Connection::take_stash() {
     if (downstream_end_ && stash_.empty() && state_ != State::kClosed) on_downstream_end();
 }
 
+// Bytes that are to be taken before all that wait.
+void Connection::put_back(net::Slice bytes) {
+    if (bytes.size() < kPinnedSliceLeast || worker_.reactor().blocks().scarce())
+        bytes = worker_.reactor().blocks().copy(bytes.bytes());
+    stash_.insert(stash_.begin(), std::move(bytes));
+    take_stash();
+}
+
 bool Connection::takes_bytes() const {
     return state_ == State::kHead || state_ == State::kRelay ||
-           (state_ == State::kExchange && !exchange_->request_done);
+           ((state_ == State::kReadingBody || state_ == State::kExchange) && !exchange_->request_done);
 }
 
 void Connection::read_proxy_header(net::Slice bytes) {
@@ -180,6 +194,9 @@ void Connection::on_downstream_end() {
         case State::kClosing:
         case State::kLingering:
             retire();
+            break;
+        case State::kReadingBody:
+            retire();  // it can't be completed any more
             break;
         case State::kIdentifying:
         case State::kAdmitting:
@@ -291,6 +308,7 @@ void Connection::drain(bool now) {
             break;
         case State::kExchange:
         case State::kIdentifying:
+        case State::kReadingBody:
         case State::kAdmitting:
         case State::kConnecting:
             if (now) {

@@ -1,8 +1,8 @@
 // One downstream connection, from accept to end: heads are read, callers identified and admitted, requests and
 // responses proxied one after the other, until it becomes a WebSocket and its relay takes over.
 //
-//   kProxyHeader -> kHead -> kIdentifying -> kAdmitting -> kConnecting -> kExchange -> kHead ...  (HTTP, keep-alive)
-//                                                                            `-> kRelay            (WebSocket)
+//   kProxyHeader -> kHead -> kIdentifying -> kReadingBody -> kAdmitting -> kConnecting -> kExchange -> kHead ...
+//                                                                             `-> kRelay       (WebSocket)
 //   from anywhere -> kLingering (an answer was sent, the peer's end is awaited) -> kClosed
 //                 -> kClosing (a handshake was completed to be refused, the client's Close is awaited) -> kClosed
 //
@@ -11,12 +11,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gateway/admission.h"
 #include "gateway/exchange.h"
 #include "gateway/head_writer.h"
+#include "gateway/operation_judge.h"
 #include "gateway/websocket_relay.h"
 
 namespace weir::gateway {
@@ -71,6 +74,7 @@ class Connection final : public AdmissionWaiter, public RelayHost {
         kProxyHeader,
         kHead,
         kIdentifying,
+        kReadingBody,
         kAdmitting,
         kConnecting,
         kExchange,
@@ -119,13 +123,39 @@ class Connection final : public AdmissionWaiter, public RelayHost {
     void log_refusal(std::string_view what, std::string_view subject);
     void count_connection(metrics::Cell RouteCells::*outcome);
 
+    [[nodiscard]] const std::vector<policy::LimitId>& http_limits(const protocol::http::RequestHead& request) const;
+    [[nodiscard]] std::uint64_t http_cost(const protocol::http::RequestHead& request) const;
+    void admit_event(const protocol::http::RequestHead& request, std::span<const ListUse> operations);
+    void decide(const protocol::http::RequestHead& request);
+
+    // What the content says (connection_operations.cpp)
+    [[nodiscard]] bool inspect(const protocol::http::RequestHead& request);
+    [[nodiscard]] bool inspect_graphql(const protocol::http::RequestHead& request);
+    void hold_body(const protocol::http::RequestHead& request, Inspection inspection, std::uint64_t most);
+    void hold_request_body(net::Slice bytes);
+    [[nodiscard]] bool watch_upload(std::string_view content, bool last);
+    [[nodiscard]] protocol::http::RequestHead& reread_head();
+    void body_held();
+    [[nodiscard]] std::string_view padded_body();
+    void admit_graphql(const protocol::http::RequestHead& request, const OperationJudge::GraphqlRequests& asked);
+    void admit_calls(const protocol::http::RequestHead& request, std::string_view body);
+    void admit_uses(const protocol::http::RequestHead& request, std::span<const RuleUse> uses,
+                    const policy::RuleLists& lists);
+    void refuse_graphql(unsigned status, const protocol::http::RequestHead& request,
+                        const protocol::graphql::Problem& problem);
+    void refuse_too_long(const protocol::http::RequestHead& request);
+    void deny_graphql(const policy::Verdict& verdict, const protocol::http::RequestHead& request);
+    [[nodiscard]] bool deny_calls(const policy::Verdict& verdict, const protocol::http::RequestHead& request);
+
     // The exchange with the upstream (connection_exchange.cpp)
     void connect_upstream();
     void upstream_failed(const Error& why);
     void count_upstream_error(ErrorCode code);
     void log_upstream(const Error& why);
     void send_request();
+    void send_held_body();
     void send_request_body(net::Slice bytes);
+    void put_back(net::Slice bytes);
     void request_finished();
     void read_response(net::Slice bytes);
     void switch_to_websocket(const protocol::http::ResponseHead& response, net::Slice behind);

@@ -147,10 +147,7 @@ void Connection::lookup_ended(const identity::LookupAnswer& answer) {
         return;
     }
     if (!believe(answer)) return;
-    http::RequestHead& request = worker_.request_scratch();
-    const auto parsed = http::parse_request_head(head_, request);  // others have used the scratch since
-    WEIR_ASSERT(parsed.has_value());
-    admit(request);
+    admit(reread_head());
 }
 
 void Connection::forget_lookup() {
@@ -187,15 +184,17 @@ void Connection::admit(const http::RequestHead& request) {
     Exchange& exchange = *exchange_;
     const config::Route& route = *exchange.route->route;
     const config::Config& config = *exchange.snapshot->config;
-    const policy::Caller& caller = exchange.who.caller;
     // A preflight passes: without it a page could not read the 403 of the request that follows.
     if (!is_preflight(request) && refuse_penalised()) return;
     const bool limited_as_websocket = exchange.websocket && route.websocket.has_value();
-    static const std::vector<policy::LimitId> kNone;
-    const std::vector<policy::LimitId>* limits = limited_as_websocket ? &route.websocket->connect : &route.http.limits;
-    if (is_preflight(request)) limits = &kNone;
-    exchange.plan = worker_.admission().plan(*exchange.snapshot, caller, exchange.connection_id, std::span(&limits, 1));
-    if (limited_as_websocket && route.websocket->connections_max_per_subject > 0 && !exchange.plan.exempt) {
+    if (!limited_as_websocket) {
+        if (is_preflight(request) || !inspect(request)) admit_event(request, {});
+        return;
+    }
+    const std::vector<policy::LimitId>* limits = &route.websocket->connect;
+    exchange.plan = worker_.admission().plan(*exchange.snapshot, exchange.who.caller, exchange.connection_id,
+                                             std::span(&limits, 1));
+    if (route.websocket->connections_max_per_subject > 0 && !exchange.plan.exempt) {
         const std::string who = subject();
         const std::string key = route.name + '\0' + who;
         if (worker_.shared().counts.acquire(key, route.websocket->connections_max_per_subject)) {
@@ -210,10 +209,53 @@ void Connection::admit(const http::RequestHead& request) {
             }
         }
     }
+    decide(request);
+}
+
+// A request, counted by the limits of its route and method and by what its content says.
+void Connection::admit_event(const http::RequestHead& request, std::span<const ListUse> operations) {
+    Exchange& exchange = *exchange_;
+    std::vector<ListUse> uses;
+    uses.reserve(operations.size() + 1);
+    uses.push_back({&http_limits(request), http_cost(request)});
+    uses.insert(uses.end(), operations.begin(), operations.end());
+    auto plan = worker_.admission().plan_event(*exchange.snapshot, exchange.who.caller, exchange.connection_id, uses);
+    if (!plan) {
+        answer(400, "the request counts under more limits than one request may");
+        return;
+    }
+    exchange.plan = std::move(*plan);
+    decide(request);
+}
+
+const std::vector<policy::LimitId>& Connection::http_limits(const http::RequestHead& request) const {
+    static const std::vector<policy::LimitId> kNone;
+    if (is_preflight(request)) return kNone;
+    const config::HttpRoute& route = exchange_->route->route->http;
+    for (const auto& [method, limits] : route.by_method) {
+        if (method == request.method) return limits;
+    }
+    return route.limits;
+}
+
+// One for each begun `cost_bytes` of the body.
+std::uint64_t Connection::http_cost(const http::RequestHead& request) const {
+    const std::uint64_t unit = exchange_->route->route->http.cost_bytes;
+    if (unit == 0) return 1;
+    const bool known = request.framing == http::BodyFraming::kLength;
+    const std::uint64_t bytes = known ? request.content_length : exchange_->body_bytes;
+    constexpr std::uint64_t kCostMax = std::uint64_t{1} << 32U;  // beyond every limit
+    return std::clamp<std::uint64_t>(bytes / unit + (bytes % unit > 0 ? 1 : 0), 1, kCostMax);
+}
+
+void Connection::decide(const http::RequestHead& request) {
+    Exchange& exchange = *exchange_;
     state_ = State::kAdmitting;
-    EventContext context{exchange.snapshot.get(), exchange.route, &exchange.plan, &caller.address, true, this};
-    context.marks =
-        (limited_as_websocket ? route.websocket->on_connect_limit : route.http.on_limit) == config::OnLimit::kMark;
+    EventContext context{exchange.snapshot.get(),      exchange.route, &exchange.plan,
+                         &exchange.who.caller.address, true,           this};
+    const config::Route& route = *exchange.route->route;
+    const bool as_websocket = exchange.websocket && route.websocket.has_value();
+    context.marks = (as_websocket ? route.websocket->on_connect_limit : route.http.on_limit) == config::OnLimit::kMark;
     const AdmissionOutcome* outcome =
         worker_.admission().decide(context, exchange.plan.rules.front(), worker_.reactor().now());
     if (outcome == nullptr) {
@@ -227,10 +269,7 @@ void Connection::admit(const http::RequestHead& request) {
 void Connection::on_admission(const AdmissionOutcome& outcome) {
     awaiting_ = false;
     if (state_ != State::kAdmitting) return;  // it has ended meanwhile
-    http::RequestHead& request = worker_.request_scratch();
-    const auto parsed = http::parse_request_head(head_, request);  // others have used the scratch since
-    WEIR_ASSERT(parsed.has_value());
-    on_decided(outcome, request);
+    on_decided(outcome, reread_head());
 }
 
 void Connection::on_decided(const AdmissionOutcome& outcome, const http::RequestHead& request) {
@@ -257,6 +296,12 @@ void Connection::on_decided(const AdmissionOutcome& outcome, const http::Request
         deny_websocket(ws::close_code::kRateLimited, policy::close_reason(policy::tightest(outcome.all())));
         return;
     }
+    const policy::Verdict& speaker = policy::tightest(outcome.all());
+    if (exchange.inspection == Inspection::kGraphql) {
+        deny_graphql(speaker, request);
+        return;
+    }
+    if (exchange.inspection == Inspection::kCalls && deny_calls(speaker, request)) return;
     const std::string body = policy::problem_details(outcome.all()) + "\n";
     const std::string fields = exchange.rate_limit_fields + exchange.cors_fields;
     send_answer({.status = 429,
@@ -316,7 +361,8 @@ void Connection::proceed(const http::RequestHead& request) {
              exchange.snapshot->config->upstreams[exchange.route->route->upstream].addresses.front().host_header,
          .websocket = exchange.websocket,
          .extension_offer = offer,
-         .limited_groups = exchange.limited_groups});
+         .limited_groups = exchange.limited_groups,
+         .body_is_here = exchange.inspection != Inspection::kNone});
     connect_upstream();
 }
 

@@ -145,6 +145,7 @@ void Connection::send_request() {
     state_ = State::kExchange;
     receiving_upstream_ = true;
     worker_.reactor().send(upstream_, worker_.reactor().blocks().copy(exchange.upstream_head));
+    send_held_body();
     if (exchange.request_done) {
         request_finished();
     } else {
@@ -152,6 +153,19 @@ void Connection::send_request() {
     }
     settle_receiving();
     if (!stash_.empty() && !exchange.request_done) take_stash();
+}
+
+// What came before the request was admitted, byte for byte; its chunks may be cut elsewhere.
+void Connection::send_held_body() {
+    Exchange& exchange = *exchange_;
+    if (exchange.inspection == Inspection::kNone) return;
+    const bool chunked = exchange.request_framing == http::BodyFraming::kChunked;
+    if (!exchange.held_body.empty()) {
+        const net::Slice bytes = worker_.reactor().blocks().copy(exchange.held_body);
+        send_piece(worker_.reactor(), upstream_, bytes, bytes.text(), chunked);
+        exchange.held_body = {};
+    }
+    if (chunked && exchange.request_done) worker_.reactor().send(upstream_, net::Slice::of_static("0\r\n\r\n"));
 }
 
 void Connection::request_finished() {
@@ -179,6 +193,7 @@ void Connection::send_request_body(net::Slice bytes) {
             answer(413, "the request body is longer than this route allows");
             return;
         }
+        if (!watch_upload(piece->content, piece->done)) return;
         send_piece(reactor, upstream_, bytes, piece->content, chunked);
         bytes.remove_prefix(piece->consumed);
         if (piece->done) {
@@ -186,7 +201,7 @@ void Connection::send_request_body(net::Slice bytes) {
             request_finished();
         }
     }
-    if (!bytes.empty()) take_bytes(std::move(bytes));  // of the next request: waits
+    if (!bytes.empty()) put_back(std::move(bytes));  // of the next request: waits
     settle_receiving();
 }
 

@@ -11,9 +11,16 @@
 #include "gateway/admission.h"
 #include "gateway/upstream_pool.h"
 #include "identity/identity.h"
+#include "protocol/graphql/request.h"
 #include "protocol/http/body.h"
+#include "protocol/multipart/graphql_upload.h"
 
 namespace weir::gateway {
+
+// Why a request's body is read before the request is admitted.
+enum class Inspection : std::uint8_t { kNone, kGraphql, kCalls, kLength };
+// A body whose length alone is asked for, where the route sets no bound.
+inline constexpr std::uint64_t kHeldLengthMax = 1024 * 1024;
 
 struct Exchange {
     std::shared_ptr<const Snapshot> snapshot;
@@ -45,6 +52,13 @@ struct Exchange {
     protocol::http::BodyReader request_body;
     std::uint64_t body_bytes = 0;  // of it, so far
     bool request_done = false;
+
+    Inspection inspection = Inspection::kNone;
+    protocol::graphql::BodyKind graphql_body = protocol::graphql::BodyKind::kJson;
+    std::unique_ptr<protocol::multipart::GraphqlUpload> upload;
+    std::string held_body;          // content that came before the request was admitted
+    std::uint64_t held_max = 0;     // of it
+    std::size_t batch_answers = 0;  // a batch of so many GraphQL requests; 0: no batch
 
     std::string response_head;
     protocol::http::BodyReader response_body;

@@ -85,6 +85,7 @@ std::string upstream_request_head(const http::RequestHead& request, const Forwar
         if (is_unbelievable(field.name, trusted)) continue;
         if (facts.identifier->strip_field(field.name, trusted) || is_said_twice(request, field.name, facts)) continue;
         if (equals_ignoring_case(field.name, "sec-websocket-extensions")) continue;
+        if (facts.body_is_here && equals_ignoring_case(field.name, "expect")) continue;
         // A body is framed anew, so its length stays ours to say.
         if (equals_ignoring_case(field.name, "content-length")) continue;
         if (connection_names_some && !equals_ignoring_case(field.name, "host") &&
@@ -176,7 +177,7 @@ std::string_view reason_phrase(unsigned status) {
         unsigned status;
         std::string_view phrase;
     };
-    static constexpr std::array<Row, 16> kRows{{{400, "Bad Request"},
+    static constexpr std::array<Row, 17> kRows{{{400, "Bad Request"},
                                                 {401, "Unauthorized"},
                                                 {403, "Forbidden"},
                                                 {404, "Not Found"},
@@ -184,6 +185,7 @@ std::string_view reason_phrase(unsigned status) {
                                                 {408, "Request Timeout"},
                                                 {413, "Content Too Large"},
                                                 {414, "URI Too Long"},
+                                                {415, "Unsupported Media Type"},
                                                 {426, "Upgrade Required"},
                                                 {429, "Too Many Requests"},
                                                 {431, "Request Header Fields Too Large"},

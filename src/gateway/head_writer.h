@@ -22,6 +22,7 @@ struct ForwardedFacts {
     bool websocket = false;            // keep the upgrade
     std::string_view extension_offer;  // Sec-WebSocket-Extensions that go on; empty: none
     std::string_view limited_groups;   // X-Weir-Limited, for `on_limit: mark`; empty: not limited
+    bool body_is_here = false;         // the client was told to go on already: Expect does not travel
 };
 
 // The head that goes to the upstream: the target as it came, end-to-end fields in order, then what Weir says about the

@@ -1,6 +1,6 @@
 #include "gateway/operation_judge.h"
 
-#include "base/error.h"
+#include "protocol/jsonrpc/answer.h"
 
 namespace weir::gateway {
 
@@ -27,6 +27,19 @@ std::string_view named_by(std::string_view method) {
 }
 
 }  // namespace
+
+std::string denied_calls(const config::CallRoute& route, const JudgedCalls& judged, const policy::Verdict& verdict) {
+    if (judged.calls.empty()) return jsonrpc::denied_error("null", verdict, route.code);
+    std::vector<std::string> answers;
+    for (const jsonrpc::Call& call : judged.calls) {
+        if (call.kind != jsonrpc::CallKind::kRequest) continue;
+        const bool tool = route.mcp && route.deny_as == config::DenyAs::kAuto && call.method == "tools/call";
+        answers.push_back(tool ? jsonrpc::denied_tool_result(call.id_json, verdict)
+                               : jsonrpc::denied_error(call.id_json, verdict, route.code));
+    }
+    if (answers.empty()) return {};
+    return judged.batch ? jsonrpc::batch_answer(answers) : answers.front();
+}
 
 const JudgedGraphql& OperationJudge::judge(const config::GraphqlRoute& route, const GraphqlRequests& requests,
                                            const policy::LimitTable& limits, policy::TierId tier) {

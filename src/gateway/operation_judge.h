@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "policy/answer.h"
 #include "protocol/graphql/request.h"
 #include "protocol/jsonrpc/message.h"
 
@@ -38,6 +39,11 @@ struct JudgedCalls {
     bool batch = false;
     std::string_view refused;  // why it must reach nobody; empty when it may
 };
+
+// The answer to calls that were denied, as the protocol has it: one, or an array of them; a tool of MCP gets a result
+// that its model can read. Empty when nobody waits for one.
+[[nodiscard]] std::string denied_calls(const config::CallRoute& route, const JudgedCalls& judged,
+                                       const policy::Verdict& verdict);
 
 class OperationJudge {
   public:

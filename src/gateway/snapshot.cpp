@@ -7,11 +7,20 @@ using metrics::Family;
 
 std::vector<policy::LimitId> limits_of(const config::Route& route) {
     std::vector<policy::LimitId> limits = route.http.limits;
+    const auto add = [&limits](const std::vector<policy::LimitId>& list) {
+        limits.insert(limits.end(), list.begin(), list.end());
+    };
+    const auto add_all = [&add](const policy::RuleLists& lists) {
+        for (const auto& list : lists.all()) add(list);
+    };
+    for (const auto& [method, list] : route.http.by_method) add(list);
+    if (route.graphql) add_all(route.graphql->rules.lists);
+    if (route.calls) add_all(route.calls->rules.lists);
     if (route.websocket) {
-        limits.insert(limits.end(), route.websocket->connect.begin(), route.websocket->connect.end());
-        for (const auto& rule : route.websocket->messages.rules()) {
-            limits.insert(limits.end(), rule.limits.begin(), rule.limits.end());
-        }
+        add(route.websocket->connect);
+        for (const auto& rule : route.websocket->messages.rules()) add(rule.limits);
+        if (route.websocket->graphql) add_all(route.websocket->graphql->rules.lists);
+        if (route.websocket->jsonrpc) add_all(route.websocket->jsonrpc->rules.lists);
     }
     return limits;
 }

@@ -19,6 +19,7 @@
 #include "gateway/client_stream.h"
 #include "gateway/connection.h"
 #include "gateway/lookup_client.h"
+#include "gateway/operation_judge.h"
 #include "gateway/shared.h"
 #include "gateway/upstream_pool.h"
 #include "net/reactor.h"
@@ -53,6 +54,7 @@ class Worker final : public net::ReactorEvents, public LookupListener {
     [[nodiscard]] metrics::Shard& shard() { return shard_; }
     [[nodiscard]] Admission& admission() { return admission_; }
     [[nodiscard]] StreamTools& tools() { return tools_; }
+    [[nodiscard]] OperationJudge& judge() { return judge_; }
     [[nodiscard]] UpstreamPool& pool() { return *pool_; }
     [[nodiscard]] const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }
     [[nodiscard]] std::uint64_t generation() const { return snapshot_->generation; }
@@ -127,6 +129,7 @@ class Worker final : public net::ReactorEvents, public LookupListener {
     std::optional<std::chrono::sys_seconds> date_second_;
     Admission admission_;
     StreamTools tools_;
+    OperationJudge judge_;
     LookupClient lookups_;
     std::shared_ptr<const Snapshot> snapshot_;
     std::unique_ptr<UpstreamPool> pool_;

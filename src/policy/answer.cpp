@@ -123,6 +123,16 @@ std::string rate_limited_text(const Verdict& verdict) {
     return text;
 }
 
+std::string graphql_error(const Verdict& verdict) {
+    constexpr std::string_view kRate = "Rate limit";
+    std::string text = R"({"message": )";
+    append_json_string(text, "Limit" + exceeded_sentence(verdict).substr(kRate.size()));
+    text += R"(, "extensions": {"code": "RATE_LIMITED", )";
+    text += std::string_view(limit_data(verdict)).substr(1);
+    text += '}';
+    return text;
+}
+
 std::string expand_answer(std::string_view answer_template, const Verdict& verdict) {
     std::string out;
     out.reserve(answer_template.size() + 32);

@@ -40,6 +40,10 @@ struct Verdict {
 // An `answer` template: {limit}, {remaining}, {retry_after}, {period}, {group}, each JSON-escaped; other braces stand.
 [[nodiscard]] std::string expand_answer(std::string_view answer_template, const Verdict& verdict);
 
+// One element of a GraphQL answer's "errors": {"message": "Limit exceeded: Max 10 requests per minute. ...",
+// "extensions": {"code": "RATE_LIMITED", "limit": 10, ...}}
+[[nodiscard]] std::string graphql_error(const Verdict& verdict);
+
 // "X-RateLimit-Limit: 30\r\n..." and the two IETF fields, for all `verdicts`; with Retry-After when the tightest
 // denies.
 void append_rate_limit_fields(std::string& out, std::span<const Verdict> verdicts);
