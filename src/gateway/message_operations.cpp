@@ -16,6 +16,7 @@ namespace {
 
 // Ids of one batch are not kept for the life of a connection.
 constexpr std::size_t kIdBytesKept = 1024;
+constexpr std::string_view kToolsCall = "tools/call";
 
 std::optional<graphql::WsDialect> dialect_of(std::string_view subprotocol) {
     if (subprotocol == "graphql-transport-ws") return graphql::WsDialect::kTransport;
@@ -129,13 +130,15 @@ MessageOperations::Reading MessageOperations::read_calls(const policy::MessageVi
 
 void MessageOperations::keep_calls(const JudgedCalls& judged) {
     call_ids_.clear();
-    if (call_ids_.capacity() > kIdBytesKept) call_ids_ = {};
+    if (call_ids_.capacity() > kIdBytesKept) std::string().swap(call_ids_);
     calls_batch_ = judged.batch;
     for (const jsonrpc::Call& call : judged.calls) call_ids_ += call.id_json;
     std::size_t at = 0;
     for (const jsonrpc::Call& call : judged.calls) {
         const std::string_view id = std::string_view(call_ids_).substr(at, call.id_json.size());
-        calls_.push_back({.kind = call.kind, .id_json = id});
+        // Of the methods one is answered in its own way.
+        const std::string_view method = call.method == kToolsCall ? kToolsCall : std::string_view{};
+        calls_.push_back({.kind = call.kind, .id_json = id, .method = method});
         at += id.size();
     }
 }

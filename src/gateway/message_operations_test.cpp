@@ -215,6 +215,9 @@ TEST_F(MessageOperationsTest, AnswersDeniedCallsUnderTheirIds) {
     EXPECT_EQ(denied(R"([{"method":"note"}])"), "nobody waits");
     EXPECT_EQ(denied(R"({"method":"note"})"), "nobody waits");
     EXPECT_EQ(denied(R"({"id":1,"method":"x","method":"y"})"), of("null"));
+    jsonrpc_.jsonrpc->mcp = true;
+    const std::string tool = denied(R"({"id":1,"method":"tools/call","params":{"name":"x"}})");
+    EXPECT_TRUE(tool.starts_with(R"({"jsonrpc": "2.0", "id": 1, "result": {"content": )")) << tool;
 }
 
 }  // namespace
