@@ -351,7 +351,10 @@ void Connection::deny_websocket(std::uint16_t code, std::string_view reason) {
 void Connection::proceed(const http::RequestHead& request) {
     Exchange& exchange = *exchange_;
     const std::string peer = peer_address_ ? peer_address_->to_string() : std::string();
-    const std::string offer = exchange.websocket ? ws::filtered_extension_offer(request.fields) : std::string();
+    std::string offer = exchange.websocket ? ws::filtered_extension_offer(request.fields) : std::string();
+    const auto& websocket = exchange.route->route->websocket;
+    const bool watches_server = websocket && websocket->graphql && websocket->graphql->subscriptions_max > 0;
+    if (watches_server) offer = ws::without_server_context(offer);
     exchange.upstream_head = upstream_request_head(
         request,
         {.identifier = &exchange.snapshot->identifier,
