@@ -214,6 +214,44 @@ TEST_F(AdmissionTest, TakesNoRunWhereDeniedEventsCount) {
     EXPECT_FALSE(take_run(plan({"D"}), 1));
 }
 
+TEST_F(AdmissionTest, AdmitsAnEventUnderSeveralRulesWholeOrNotAtAll) {
+    start();
+    const std::vector<LimitId> a{snapshot_->config->limits->find("A")};
+    const std::vector<LimitId> b{snapshot_->config->limits->find("B")};
+    const auto event = [&](std::uint64_t of_a, std::uint64_t of_b) {
+        const std::vector<ListUse> uses{{&a, of_a}, {&b, of_b}, {&a, 1}};
+        return *admission_->plan_event(*snapshot_, caller_, 7, uses);
+    };
+    EXPECT_FALSE(decide(event(1, 2))->passes) << "B has one";
+    EXPECT_FALSE(decide(event(3, 1))->passes) << "A has three, and four are asked";
+    EXPECT_TRUE(decide(event(2, 1))->passes);
+    EXPECT_FALSE(decide(plan({"A"}))->passes) << "all three were taken";
+    EXPECT_FALSE(decide(plan({"B"}))->passes);
+}
+
+TEST_F(AdmissionTest, RefusesAnEventThatCountsInTooManyBuckets) {
+    policy::LimitTable::Options options;
+    for (std::size_t i = 0; i <= kBucketsPerEventMax; ++i) {
+        policy::LimitSpec spec;
+        spec.name = "L" + std::to_string(i);
+        spec.base = limit::Rate{3, std::chrono::seconds(60)};
+        options.specs.push_back(spec);
+    }
+    std::vector<std::string> problems;
+    config_.limits = std::make_shared<policy::LimitTable>(policy::LimitTable::build(options, problems));
+    config_.identity.limits = config_.limits.get();
+    config_.routes[0].http.limits = {id("L0")};
+    start();
+    std::vector<std::vector<LimitId>> lists;
+    for (std::size_t i = 0; i <= kBucketsPerEventMax; ++i)
+        lists.push_back({snapshot_->config->limits->find("L" + std::to_string(i))});
+    std::vector<ListUse> uses;
+    for (const auto& list : lists) uses.push_back({&list, 1});
+    EXPECT_FALSE(admission_->plan_event(*snapshot_, caller_, 7, uses).has_value());
+    uses.pop_back();
+    EXPECT_TRUE(admission_->plan_event(*snapshot_, caller_, 7, uses).has_value());
+}
+
 TEST_F(AdmissionTest, LogsADenialOnceAndThenHowManyWereLeftOut) {
     start();
     const CallerPlan b = plan({"B"});
