@@ -204,9 +204,64 @@ TEST(ExplainCommand, AMethodAsksForThePlainRequest) {
     options.method = "POST";
     options.user = "root";
     options.tier = "superuser";
-    EXPECT_TRUE(has(explain(options).out, "READ_MEDIUM  300/m")) << explain(options).out;
+    EXPECT_TRUE(has(explain(options).out, "its operations count as well")) << explain(options).out;
     options.path = "/elsewhere";
     EXPECT_TRUE(has(explain(options).out, "requests of this route are not limited"));
+}
+
+TEST(ExplainCommand, ADocumentShowsWhatItsRootFieldsCountAs) {
+    ExplainOptions options = preset_options("/graphql/");
+    options.user = "root";
+    options.tier = "superuser";
+    options.message = "{a: corpuses {id} b: corpuses {id} semanticSearch {id}}";
+    const std::string out = explain(options).out;
+    EXPECT_TRUE(has(out, "READ_MEDIUM  300/m fixed_window, takes 2 from rl:{user:root}:read_medium")) << out;
+    EXPECT_TRUE(has(out, "because: root field Query.corpuses; ")) << out;
+    EXPECT_TRUE(has(out, "READ_HEAVY  100/m fixed_window, takes 1 from")) << out;
+    for (const char* method : {"GET", "POST"}) {
+        options.method = method;
+        EXPECT_EQ(explain(options).out, out);
+    }
+    options.method.clear();
+    options.message = R"({"query": "mutation A {tokenAuth {token}} query B {corpuses {id}}", "operationName": "A"})";
+    EXPECT_TRUE(has(explain(options).out, "because: root field Mutation.tokenAuth; ")) << explain(options).out;
+}
+
+TEST(ExplainCommand, AnOperationIsChosenByItsName) {
+    ExplainOptions options = preset_options("/graphql/");
+    options.message = "mutation A {tokenAuth {token}} query B {corpuses {id}}";
+    EXPECT_TRUE(has(explain(options).out, "it is refused and reaches nobody: ")) << explain(options).out;
+    options.operation = "A";
+    EXPECT_TRUE(has(explain(options).out, "AUTH_LOGIN  5/m")) << explain(options).out;
+    options.operation = "B";
+    EXPECT_FALSE(has(explain(options).out, "AUTH_LOGIN")) << explain(options).out;
+    EXPECT_TRUE(has(explain(options).out, "READ_MEDIUM")) << explain(options).out;
+}
+
+TEST(ExplainCommand, ACallShowsWhyItCountsAsItDoes) {
+    ExplainOptions options = preset_options("/mcp");
+    options.message = R"({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search_corpus"}})";
+    EXPECT_TRUE(has(explain(options).out, "because: tool search_corpus; ")) << explain(options).out;
+    EXPECT_TRUE(has(explain(options).out, "READ_HEAVY  10/m")) << explain(options).out;
+    options.message = R"({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})";
+    EXPECT_TRUE(has(explain(options).out, "because: method tools/list; ")) << explain(options).out;
+    options.message = R"({"jsonrpc": "2.0", "method": "notifications/initialized"})";
+    EXPECT_TRUE(has(explain(options).out, "notifications and responses are not counted")) << explain(options).out;
+    options.message = "no json";
+    EXPECT_TRUE(has(explain(options).out, "it is refused and reaches nobody: ")) << explain(options).out;
+}
+
+TEST(ExplainCommand, AMethodCountsUnderItsOwnLimit) {
+    ExplainOptions options;
+    options.config.file = tree_path("examples/http.yaml");
+    options.path = "/api/x";
+    options.method = "POST";
+    EXPECT_TRUE(has(explain(options).out, "WRITE_LIGHT")) << explain(options).out;
+    options.method = "GET";
+    EXPECT_TRUE(has(explain(options).out, "READ_LIGHT")) << explain(options).out;
+    options.method = "HEAD";
+    options.path = "/api/upload/x";
+    EXPECT_TRUE(has(explain(options).out, "requests of this route are not limited")) << explain(options).out;
 }
 
 TEST(ExplainCommand, RefusesCallersAndPathsThatCanNotBe) {

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "config/describe.h"
 #include "config/tree.h"
+#include "gateway/operation_judge.h"
 #include "policy/event.h"
 
 namespace weir::cli {
@@ -68,7 +69,9 @@ class Explainer {
         all.tier = config_.limits->tiers()[caller_.tier].name;
         all.address = caller_.address.to_string();
         add_exceptions(all);
-        if (options_.message) {
+        if (options_.message && (route.graphql || route.calls)) {
+            explain_body(route, all);
+        } else if (options_.message) {
             explain_message(route, all);
         } else if (route.websocket && options_.method.empty()) {
             explain_connect(*route.websocket, all);
@@ -81,7 +84,8 @@ class Explainer {
   private:
     static constexpr std::uint64_t kConnection = 1;  // "connection:1" stands for whichever connection it is
 
-    std::vector<Line> lines(const std::vector<policy::LimitId>& limits, const std::string& reason) const {
+    std::vector<Line> lines(const std::vector<policy::LimitId>& limits, const std::string& reason,
+                            std::uint64_t cost = 1) const {
         std::vector<std::unique_ptr<std::string>> subjects;
         std::vector<Line> all;
         for (const policy::PlannedTake& planned : planner_.plan(caller_, kConnection, limits, subjects)) {
@@ -91,7 +95,7 @@ class Explainer {
                       .group = std::string(planned.take.group),
                       .rate = limit::format_rate(rule.rate),
                       .algorithm = std::string(config::algorithm_name(rule.algorithm)),
-                      .cost = planned.take.cost,
+                      .cost = planned.take.cost * cost,
                       .bucket = planner_.bucket_name(planned.take.subject, planned.take.group),
                       .why = reason + "; " + limit.why[caller_.tier]};
             if (limit.shadow) line.why += "; shadow: counted, never denied";
@@ -132,7 +136,11 @@ class Explainer {
                                  .lines = lines(rules[i].limits, rule_name(websocket, i))});
         }
         if (all.decision.empty()) all.notes.emplace_back("connecting is not limited");
-        if (all.rules.empty()) all.notes.emplace_back("messages are not limited");
+        if (websocket.graphql || websocket.jsonrpc) {
+            all.notes.emplace_back("messages are operations: --message shows what one counts as");
+        } else if (all.rules.empty()) {
+            all.notes.emplace_back("messages are not limited");
+        }
     }
 
     static std::string rule_name(const config::WebsocketRoute& websocket, std::size_t rule) {
@@ -141,13 +149,18 @@ class Explainer {
                (when ? ", when " + config::describe(*when) : ", any message");
     }
 
-    void explain_message(const config::Route& route, Explanation& all) const {
+    void explain_message(const config::Route& route, Explanation& all) {
         all.event = "message";
         if (!route.websocket) {
             all.notes.emplace_back("the route has no 'websocket': messages pass unlimited");
             return;
         }
         const config::WebsocketRoute& websocket = *route.websocket;
+        if (websocket.graphql || websocket.jsonrpc) {
+            if (websocket.graphql) explain_graphql(*websocket.graphql, all);
+            if (websocket.jsonrpc) explain_calls(*websocket.jsonrpc, all);
+            return;
+        }
         if (options_.message->size() > websocket.message_bytes_max) {
             all.notes.emplace_back("the message is longer than max_message_bytes: the connection closes with 1009");
         }
@@ -175,11 +188,136 @@ class Explainer {
         if (all.decision.empty()) all.notes.push_back(reason + ": passes uncounted");
     }
 
+    // A body, or what a GET asks for: what the request counts as, and then its operations.
+    void explain_body(const config::Route& route, Explanation& all) {
+        const std::string method = options_.method.empty() ? "POST" : options_.method;
+        add_request(route.http, method, method == "GET" ? 0 : options_.message->size(), all);
+        all.event = "operation";
+        if (route.graphql) {
+            explain_graphql(*route.graphql, all);
+        } else {
+            explain_calls(*route.calls, all);
+        }
+    }
+
+    void explain_graphql(const config::GraphqlRoute& route, Explanation& all) {
+        using protocol::graphql::BodyKind;
+        std::string body = *options_.message;
+        const std::size_t size = body.size();
+        const bool json = looks_like_json(body);
+        std::string query;
+        if (!options_.operation.empty()) query = "operationName=" + percent_encoded(options_.operation);
+        const bool get = options_.method == "GET" && !json;
+        if (get) query += (query.empty() ? "query=" : "&query=") + percent_encoded(body);
+        if (!get && size > route.inspect_bytes) all.notes.emplace_back("the message is longer than inspect_bytes");
+        body.append(policy::kJsonPadding, '\0');
+        const auto requests =
+            get ? judge_.requests().read_get(query)
+                : judge_.requests().read_post(json ? BodyKind::kJson : BodyKind::kDocument,
+                                              std::string_view(body).substr(0, size), query, route.batch_max);
+        const gateway::JudgedGraphql& judged = judge_.judge(route, requests, *config_.limits, caller_.tier);
+        if (judged.problem != nullptr) {
+            all.decision.clear();
+            all.notes.push_back("it is refused and reaches nobody: " + judged.problem->message);
+            return;
+        }
+        // Of a batch only the last one's type is known here.
+        add_uses(route.rules.lists, judged.uses, judged.requests == 1 ? type_name(judged.type) : "", all);
+    }
+
+    void explain_calls(const config::CallRoute& route, Explanation& all) {
+        std::string body = *options_.message;
+        const std::size_t size = body.size();
+        if (size > route.inspect_bytes) all.notes.emplace_back("the message is longer than inspect_bytes");
+        body.append(policy::kJsonPadding, '\0');
+        const gateway::JudgedCalls& judged =
+            judge_.judge(route, std::string_view(body).substr(0, size), *config_.limits, caller_.tier);
+        if (!judged.refused.empty()) {
+            all.decision.clear();
+            all.notes.push_back("it is refused and reaches nobody: " + std::string(judged.refused));
+            return;
+        }
+        if (judged.uses.empty()) all.notes.emplace_back("notifications and responses are not counted");
+        add_uses(route.rules.lists, judged.uses, "", all);
+    }
+
+    // `type` stands before the names of root fields: "Mutation.".
+    void add_uses(const policy::RuleLists& lists, const std::vector<gateway::RuleUse>& uses, std::string_view type,
+                  Explanation& all) const {
+        for (const gateway::RuleUse& use : uses) {
+            std::string reason(use.what);
+            if (!use.name.empty()) {
+                reason += ' ';
+                if (use.what == "root field") reason += type;
+                reason += use.name;
+            }
+            if (use.rule == policy::kUncounted) {
+                all.notes.push_back(reason + ": passes uncounted");
+                continue;
+            }
+            for (Line& line : lines(lists.all()[use.rule], reason, use.events)) all.decision.push_back(std::move(line));
+        }
+    }
+
+    static std::string_view type_name(policy::GraphqlOperation type) {
+        switch (type) {
+            case policy::GraphqlOperation::kQuery:
+                return "Query.";
+            case policy::GraphqlOperation::kMutation:
+                return "Mutation.";
+            case policy::GraphqlOperation::kSubscription:
+                return "Subscription.";
+        }
+        return {};
+    }
+
+    // A request in JSON, rather than a GraphQL document: an array, or an object that begins with a member.
+    static bool looks_like_json(std::string_view text) {
+        constexpr std::string_view kSpace = " \t\r\n";
+        const std::size_t first = text.find_first_not_of(kSpace);
+        if (first == std::string_view::npos) return false;
+        if (text[first] != '{') return text[first] == '[';
+        const std::size_t next = text.find_first_not_of(kSpace, first + 1);
+        return next != std::string_view::npos && (text[next] == '"' || text[next] == '}');
+    }
+
+    static std::string percent_encoded(std::string_view text) {
+        constexpr std::string_view kHex = "0123456789ABCDEF";
+        std::string out;
+        for (const char c : text) {
+            const auto byte = static_cast<unsigned char>(c);
+            out += '%';
+            out += kHex[byte >> 4U];
+            out += kHex[byte & 0xFU];
+        }
+        return out;
+    }
+
+    // What a plain request counts under, by its method and the bytes of its body.
+    void add_request(const config::HttpRoute& http, const std::string& method, std::uint64_t bytes,
+                     Explanation& all) const {
+        const auto own = std::ranges::find(http.by_method, method, [](const auto& each) { return each.first; });
+        const auto& limits = own == http.by_method.end() ? http.limits : own->second;
+        const std::uint64_t cost =
+            http.cost_bytes == 0 || bytes == 0 ? 1 : bytes / http.cost_bytes + (bytes % http.cost_bytes != 0 ? 1 : 0);
+        for (Line& line : lines(limits, method.empty() ? "a request" : "a " + method + " request", cost)) {
+            all.decision.push_back(std::move(line));
+        }
+    }
+
     void explain_request(const config::Route& route, Explanation& all) const {
         all.event = "request";
-        all.decision =
-            lines(route.http.limits, options_.method.empty() ? "a request" : "a " + options_.method + " request");
-        if (all.decision.empty()) all.notes.emplace_back("requests of this route are not limited");
+        add_request(route.http, options_.method, 0, all);
+        const bool operations = route.graphql || route.calls;
+        if (operations) {
+            all.notes.emplace_back("its operations count as well: --message shows them");
+        } else if (all.decision.empty()) {
+            all.notes.emplace_back("requests of this route are not limited");
+        }
+        if (route.http.cost_bytes > 0) {
+            all.notes.push_back("it costs one for each begun " + std::to_string(route.http.cost_bytes) +
+                                " bytes of its body");
+        }
         if (options_.method == "OPTIONS") all.notes.emplace_back("a CORS preflight is never counted");
     }
 
@@ -187,6 +325,7 @@ class Explainer {
     const ExplainOptions& options_;
     policy::Caller caller_;
     policy::Planner planner_;
+    gateway::OperationJudge judge_;
 };
 
 Node json_lines(const std::vector<Line>& lines) {
@@ -325,15 +464,23 @@ void add_explain_command(CLI::App& app, Selected& selected) {
     command->add_option("--user", options->user, "the user who sends it")->type_name("U");
     command->add_option("--tier", options->tier, "the user's tier (authenticated)")->type_name("T");
     command->add_option("--ip", options->ip, "the address that sends it (127.0.0.1)")->type_name("A");
-    command->add_option("--message", options->message, "a message inside the WebSocket")->type_name("JSON");
+    command
+        ->add_option("--message", options->message,
+                     "a message inside the WebSocket; of a route of operations a GraphQL document, a request in JSON, "
+                     "or an MCP or JSON-RPC call")
+        ->type_name("TEXT");
+    command->add_option("--operation", options->operation, "which operation of the GraphQL document runs")
+        ->type_name("NAME")
+        ->needs("--message");
     command->add_flag("--binary", options->binary, "the message is binary");
-    auto* method = command->add_option("--method", options->method, "a plain HTTP request of this method");
-    method->type_name("M")->excludes("--message");
+    command->add_option("--method", options->method, "a plain HTTP request of this method, or how --message is sent")
+        ->type_name("M");
     command->add_option("--attribute", options->attributes, "what a limit per claim or header counts")
         ->type_name("claim:NAME=VALUE");
     command->add_flag("--json", options->json, "as JSON");
     command->footer(
         "Example: weir explain --config weir.yaml --path /ws/chat/ --user 42 --message '{\"query\": \"hi\"}'\n"
+        "         weir explain --config weir.yaml --path /graphql --ip 192.0.2.7 --message '{me {id}}'\n"
         "Exit codes: 0 explained, 1 no route matches, 2 wrong usage or invalid configuration.");
     command->callback([options, &selected] {
         options->config.environment = process_environment();

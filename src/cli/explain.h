@@ -1,5 +1,6 @@
 // `weir explain`: which route, subject, limits and rates an event would meet, and why. It asks the gateway's own code:
-// policy::ContentJudge picks the rule, policy::Planner the buckets. Nothing is counted.
+// policy::ContentJudge and
+// gateway::OperationJudge pick the rules, policy::Planner the buckets. Nothing is counted.
 #pragma once
 
 #include <iosfwd>
@@ -17,9 +18,10 @@ struct ExplainOptions {
     std::string user;
     std::string tier;                     // default: authenticated for a user, else anonymous
     std::string ip;                       // default: 127.0.0.1
-    std::optional<std::string> message;   // explains this message instead of the handshake
+    std::optional<std::string> message;   // explains this message or body instead of the handshake
+    std::string operation;                // of a GraphQL document with several: which runs
     bool binary = false;                  // the message is binary
-    std::string method;                   // explains this HTTP request instead of a WebSocket
+    std::string method;                   // explains this HTTP request instead of a WebSocket; of a body: POST
     std::vector<std::string> attributes;  // "claim:org_id=acme", "header:x-org=acme"
     bool json = false;
 };

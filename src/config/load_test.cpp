@@ -295,13 +295,6 @@ INSTANTIATE_TEST_SUITE_P(
             "weir.yaml:2:49: identity.lookup.forward: the list is empty, so that nobody is ever asked about\n"},
         Bad{"identity: {lookup: {url: http://a/who, forward: [authorization, authorization]}}\n",
             "weir.yaml:2:65: identity.lookup.forward: 'authorization' stands here twice\n"},
-        Bad{"routes: [{path: /g, graphql: {}}]\n",
-            "weir.yaml:2:21: 'routes.graphql' is not available in this version\n"},
-        Bad{"routes: [{path: /g, mcp: {}}]\n", "weir.yaml:2:21: 'routes.mcp' is not available in this version\n"},
-        Bad{"routes: [{path: /g, jsonrpc: {}}]\n",
-            "weir.yaml:2:21: 'routes.jsonrpc' is not available in this version\n"},
-        Bad{"routes: [{path: /g, websocket: {graphql: {}}}]\n",
-            "weir.yaml:2:33: 'routes.websocket.graphql' is not available in this version\n"},
         Bad{"store: redis://h:6379/0\n",
             "weir.yaml:2:8: store: found 'redis://h:6379/0', expected memory; shared stores are not available in this "
             "version\n"},
@@ -647,10 +640,21 @@ TEST(Presets, OpencontractsLimitsWhatItSays) {
     }
     EXPECT_EQ(last_rule("/ws/thread-updates/"), "WS_MESSAGE");
     EXPECT_EQ(last_rule("/ws/notification-updates/"), "WS_MESSAGE");
+    const auto rule_name = [&](const policy::RuleLists& lists, policy::RuleIndex rule) {
+        return c.limits->at(lists.all().at(rule).at(0)).name;
+    };
     for (const char* path : {"/mcp", "/mcp/", "/mcp/a/b"}) {
-        EXPECT_EQ(c.limits->at(c.find_route(path)->http.limits.at(0)).name, "READ_LIGHT") << path;
+        const policy::CallRules& calls = c.find_route(path)->calls.value().rules;
+        EXPECT_EQ(rule_name(calls.lists, calls.of_call("tools/list", std::nullopt)), "READ_LIGHT") << path;
+        EXPECT_EQ(rule_name(calls.lists, calls.of_call("tools/call", "list_documents")), "AI_QUERY") << path;
+        EXPECT_EQ(rule_name(calls.lists, calls.of_call("tools/call", "search_corpus")), "READ_HEAVY") << path;
     }
-    EXPECT_EQ(c.limits->at(c.find_route("/graphql/")->http.limits.at(0)).name, "READ_MEDIUM");
+    const policy::GraphqlRules& graphql = c.find_route("/graphql/")->graphql.value().rules;
+    using enum policy::GraphqlOperation;
+    EXPECT_EQ(rule_name(graphql.lists, graphql.of_field(kQuery, "corpuses")), "READ_MEDIUM");
+    EXPECT_EQ(rule_name(graphql.lists, graphql.of_field(kMutation, "updateCorpus")), "WRITE_MEDIUM");
+    EXPECT_EQ(rule_name(graphql.lists, graphql.of_field(kMutation, "tokenAuth")), "AUTH_LOGIN");
+    EXPECT_EQ(rule_name(graphql.lists, graphql.of_field(kSubscription, "corpuses")), "READ_MEDIUM");
     EXPECT_TRUE(c.find_route("/anything")->http.limits.empty());
     EXPECT_EQ(rule(c, "WS_AI_QUERY", policy::kAuthenticated).algorithm, limit::Algorithm::kFixedWindow);
     EXPECT_EQ(rule(c, "WS_AUTH", policy::kAnonymous).rate, (limit::Rate{60, 60s}));

@@ -37,6 +37,7 @@ Node scalar_schema(const Key& key) {
         case Scalar::kBoolean:
             return or_variable(object({{"type", word("boolean")}}));
         case Scalar::kInteger:
+        case Scalar::kSignedInteger:
             return or_variable(whole_number(key));
         case Scalar::kNumber:
             return or_variable(object({{"type", word("number")}, {"exclusiveMinimum", literal("0")}}));
@@ -48,7 +49,9 @@ Node scalar_schema(const Key& key) {
             return reference("rate");
         case Scalar::kChoice: {
             std::vector<Node> all;
-            for (const std::string_view choice : choices(key)) all.push_back(word(choice));
+            for (const std::string_view choice : choices(key)) {
+                all.push_back(is_json_number(choice) ? literal(choice) : word(choice));
+            }
             return or_variable(object({{"enum", array(std::move(all))}}));
         }
         case Scalar::kUpstream:

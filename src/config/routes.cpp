@@ -1,10 +1,13 @@
 // The routes of a configuration: paths, upstreams and limits by name, message rules, and what order makes unreachable.
+// Rules on operations are in operations.cpp.
 #include <algorithm>
 #include <set>
 
-#include "base/limits.h"
 #include "config/build.h"
+#include "config/limit_names.h"
+#include "config/operations.h"
 #include "config/values.h"
+#include "protocol/http/grammar.h"
 
 namespace weir::config {
 
@@ -12,6 +15,7 @@ namespace {
 
 constexpr std::size_t kRoutesMax = 10'000;
 constexpr std::size_t kMessageRulesMax = 256;
+constexpr std::size_t kMethodBytesMax = 64;
 constexpr std::size_t kAnswerBytesMax = 16 * 1024;
 
 std::vector<std::string> segments(std::string_view pattern) {
@@ -42,11 +46,8 @@ bool covers(std::string_view wide, std::string_view narrow) {
 
 class RouteBuilder {
   public:
-    RouteBuilder(Config& config, Report& report) : config_(config), report_(report) {
-        for (std::size_t i = 0; i < config.limits->size(); ++i) {
-            limit_names_.push_back(config.limits->at(static_cast<policy::LimitId>(i)).name);
-        }
-    }
+    RouteBuilder(Config& config, Report& report)
+        : config_(config), report_(report), limits_(*config.limits, report), operations_(limits_, report) {}
 
     void add(const Section& section) {
         Route route;
@@ -58,6 +59,8 @@ class RouteBuilder {
         route.upstream = find_upstream(section);
         if (section.has("websocket")) route.websocket = websocket(section.section("websocket"));
         if (section.has("http")) route.http = http(section.section("http"));
+        operations_.add(route, section);
+        if (route.graphql || route.calls) guard_websocket(route, section);
         warn_when_covered(route, section);
         config_.routes.push_back(std::move(route));
     }
@@ -98,41 +101,9 @@ class RouteBuilder {
         return text;
     }
 
-    // A limit, a list of which all must admit, or `none`: then `unlimited` is true.
-    std::vector<policy::LimitId> limits(const Section& section, std::string_view key, bool* unlimited = nullptr) {
-        const std::vector<Item> items = section.list(key);
-        std::vector<policy::LimitId> ids;
-        for (const Item& item : items) {
-            if (item.text == "none") {
-                if (items.size() > 1) report_.error(item.place, "'none' stands alone, not in a list with limits");
-                if (unlimited != nullptr) *unlimited = true;
-                continue;
-            }
-            const policy::LimitId id = config_.limits->find(item.text);
-            if (id == policy::kNoLimit) {
-                const std::string near = nearest(item.text, limit_names_);
-                report_.error(item.place, "unknown limit " + in_quotes(item.text) +
-                                              (near.empty() ? ", expected a built-in limit or one of 'limits'"
-                                                            : ", did you mean '" + near + "'?"));
-            } else if (std::ranges::find(ids, id) != ids.end()) {
-                report_.error(item.place, "limit " + in_quotes(item.text) + " stands here twice");
-            } else {
-                ids.push_back(id);
-            }
-        }
-        if (items.size() > kLimitsPerRuleMax) {
-            report_.error(section.place(key),
-                          "at most " + std::to_string(kLimitsPerRuleMax) + " limits may cover one event");
-        }
-        if (section.value(key).is(Node::Kind::kList) && section.value(key).items.empty()) {
-            report_.error(section.place(key), "the list of limits is empty, expected a limit or 'none'");
-        }
-        return ids;
-    }
-
     WebsocketRoute websocket(const Section& section) {
         WebsocketRoute route;
-        route.connect = limits(section, "connect");
+        route.connect = limits_.read(section, "connect");
         route.message_bytes_max = section.size("max_message_bytes");
         route.connections_max_per_subject = section.section("max_connections").integer("per_subject");
         route.ping_interval = section.duration("ping_interval");
@@ -146,7 +117,28 @@ class RouteBuilder {
             report_.error(on_limit.place("answer"),
                           "an answer has at most " + std::to_string(kAnswerBytesMax) + " bytes");
         }
+        if (section.has("graphql")) route.graphql = operations_.graphql(section.section("graphql"));
+        if (section.has("jsonrpc")) route.jsonrpc = operations_.calls(section.section("jsonrpc"), false);
+        if (route.graphql && route.jsonrpc) {
+            report_.error(section.key_place("jsonrpc"),
+                          "'jsonrpc' beside 'graphql': the messages of a WebSocket are of one kind");
+        }
         return route;
+    }
+
+    // A WebSocket is no way around the limits of a route's operations: it counts by them, too, where the file says
+    // nothing else. Without a section `websocket` a handshake counts as the GET request that it is.
+    void guard_websocket(Route& route, const Section& section) {
+        if (!route.websocket) {
+            route.websocket = websocket(Section(nullptr, section.place(), "routes[].websocket"));
+            const auto get =
+                std::ranges::find(route.http.by_method, "GET", [](const auto& each) { return each.first; });
+            route.websocket->connect = get == route.http.by_method.end() ? route.http.limits : get->second;
+            if (route.http.on_limit == OnLimit::kMark) route.websocket->on_connect_limit = OnLimit::kMark;
+        }
+        if (route.websocket->graphql || route.websocket->jsonrpc) return;
+        route.websocket->graphql = route.graphql;
+        route.websocket->jsonrpc = route.calls;
     }
 
     std::vector<policy::MessageRule> message_rules(const Section& section) {
@@ -170,7 +162,7 @@ class RouteBuilder {
             }
             if (!each.has("limit"))
                 report_.error(each.place(), "a message rule needs a 'limit': a name, a list or none");
-            rule.limits = limits(each, "limit", &rule.unlimited);
+            rule.limits = limits_.read(each, "limit", &rule.unlimited);
             rules.push_back(std::move(rule));
         }
         return rules;
@@ -178,10 +170,32 @@ class RouteBuilder {
 
     HttpRoute http(const Section& section) {
         HttpRoute route;
-        route.limits = limits(section, "limit");
+        route.limits = limits_.read(section, "limit");
         route.on_limit = section.text("on_limit") == "mark" ? OnLimit::kMark : OnLimit::kHttp429;
         route.body_bytes_max = section.size("max_body_bytes");
+        route.cost_bytes = section.size("cost_bytes");
+        const Section methods = section.section("methods");
+        if (methods.node() != nullptr) {
+            for (const Entry& entry : methods.node()->entries) add_method(route, entry);
+        }
+        const bool limited = !route.limits.empty() || std::ranges::any_of(route.by_method, [](const auto& each) {
+            return !each.second.empty();
+        });
+        if (route.cost_bytes > 0 && !limited) {
+            report_.warning(section.place("cost_bytes"), "routes.http.cost_bytes has no effect: there is no limit");
+        }
         return route;
+    }
+
+    // RFC 9110 9.1: a method is a token, and compared with case.
+    void add_method(HttpRoute& route, const Entry& entry) {
+        if (entry.key.size() > kMethodBytesMax || !protocol::http::is_token(entry.key)) {
+            report_.error(entry.place, in_quotes(entry.key) + " is no method, expected such as POST");
+        } else if (std::ranges::any_of(entry.key, [](char c) { return c >= 'a' && c <= 'z'; })) {
+            report_.warning(entry.place, "methods are compared with case, and those in use are in upper case: " +
+                                             in_quotes(entry.key) + " matches no request of theirs");
+        }
+        route.by_method.emplace_back(entry.key, limits_.read(entry.value, entry.value.place));
     }
 
     void warn_when_covered(const Route& route, const Section& section) {
@@ -196,7 +210,8 @@ class RouteBuilder {
 
     Config& config_;
     Report& report_;
-    std::vector<std::string> limit_names_;
+    LimitNames limits_;
+    OperationsBuilder operations_;
     std::set<std::string> names_;
 };
 

@@ -35,6 +35,7 @@ enum class Scalar : std::uint8_t {
     kSecret,  // text that is never printed
     kBoolean,
     kInteger,
+    kSignedInteger,
     kNumber,
     kDuration,
     kSize,
@@ -69,6 +70,7 @@ struct Key {
     std::string_view bounds = {};    // kChoice: "a|b|c"; numbers, sizes and durations: "LOW..HIGH"
     Change change = Change::kReload;
     bool optional_section = false;  // kMap: absent is not the same as empty
+    bool any_names = false;         // kNamed: a name is whatever the user writes, and checked where it is used
     bool available = true;          // false: known by name, and refused in this version
     std::string_view description = {};
     std::string_view example = {};

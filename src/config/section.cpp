@@ -21,6 +21,12 @@ const Key& Section::row(std::string_view key) const {
     return *found;
 }
 
+std::string Section::name() const {
+    std::string text = path_;
+    for (std::size_t at = text.find("[]"); at != std::string::npos; at = text.find("[]")) text.erase(at, 2);
+    return text;
+}
+
 Section Section::section(std::string_view key) const {
     const Node* below = node_ == nullptr ? nullptr : node_->find(key);
     return {below, place(key), joined(path_, key)};
@@ -47,24 +53,37 @@ Place Section::place(std::string_view key) const {
     return entry->value.is(Node::Kind::kNull) ? entry->place : entry->value.place;
 }
 
+Place Section::key_place(std::string_view key) const {
+    if (node_ == nullptr) return place_;
+    const auto entry = std::ranges::find(node_->entries, key, &Entry::key);
+    return entry == node_->entries.end() ? place_ : entry->place;
+}
+
 std::string Section::text(std::string_view key) const {
     const Node node = value(key);
     return node.is(Node::Kind::kScalar) && !node.broken ? node.text : std::string();
 }
 
-std::vector<Item> Section::list(std::string_view key) const {
-    const Node node = value(key);
+std::vector<Item> items_of(const Node& value) {
     std::vector<Item> all;
     const auto add = [&all](const Node& item) {
         if (item.is(Node::Kind::kScalar) && !item.broken) all.push_back({.text = item.text, .place = item.place});
     };
-    add(node);
-    for (const Node& item : node.items) add(item);
+    add(value);
+    for (const Node& item : value.items) add(item);
     return all;
+}
+
+std::vector<Item> Section::list(std::string_view key) const {
+    return items_of(value(key));
 }
 
 std::uint64_t Section::integer(std::string_view key) const {
     return parse_decimal(text(key)).value_or(0);
+}
+
+std::int64_t Section::signed_integer(std::string_view key) const {
+    return parse_signed(text(key)).value_or(0);
 }
 
 std::uint64_t Section::size(std::string_view key) const {

@@ -29,6 +29,8 @@ class Section {
 
     // Present as a map, or as a key without a value.
     [[nodiscard]] bool has(std::string_view key) const { return node_ != nullptr && node_->find(key) != nullptr; }
+    // The table has the key here.
+    [[nodiscard]] bool takes(std::string_view key) const { return find_key(joined(path_, key)) != nullptr; }
     [[nodiscard]] Section section(std::string_view key) const;
     // The elements of a list of maps.
     [[nodiscard]] std::vector<Section> sections(std::string_view key) const;
@@ -38,13 +40,18 @@ class Section {
     // Of the value, or of the section when it is absent.
     [[nodiscard]] Place place(std::string_view key) const;
     [[nodiscard]] Place place() const { return place_; }
+    // Of the key itself, where the section has it.
+    [[nodiscard]] Place key_place(std::string_view key) const;
+    // As messages call it: "routes.graphql".
+    [[nodiscard]] std::string name() const;
 
     [[nodiscard]] std::string text(std::string_view key) const;
     // A scalar is a list of one. What could not be replaced is left out.
     [[nodiscard]] std::vector<Item> list(std::string_view key) const;
     [[nodiscard]] bool boolean(std::string_view key) const { return parse_boolean(text(key)).value_or(false); }
     [[nodiscard]] std::uint64_t integer(std::string_view key) const;  // "auto" is 0
-    [[nodiscard]] std::uint64_t size(std::string_view key) const;     // "auto" is 0
+    [[nodiscard]] std::int64_t signed_integer(std::string_view key) const;
+    [[nodiscard]] std::uint64_t size(std::string_view key) const;  // "auto" is 0
     [[nodiscard]] Nanos duration(std::string_view key) const;
     [[nodiscard]] std::optional<limit::Rate> rate(std::string_view key) const;
     // The index of the value among the choices of its row.
@@ -61,6 +68,9 @@ class Section {
     Place place_;
     std::string path_;
 };
+
+// The scalars of a scalar or a list; what could not be replaced is left out.
+[[nodiscard]] std::vector<Item> items_of(const Node& value);
 
 // The default of a row as a node; kNull when it has none.
 [[nodiscard]] Node default_value(const Key& key);

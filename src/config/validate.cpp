@@ -98,7 +98,7 @@ class Walker {
     void walk_named(const Key& key, const Node& node, const std::string& name) {
         const Key* row = find_key(joined(key.path, "*"));
         for (const Entry& entry : node.entries) {
-            if (key.path != "when.json.equals" && !is_plain_name(entry.key)) {
+            if (!key.any_names && !is_plain_name(entry.key)) {
                 report_.error(entry.place,
                               in_quotes(entry.key) + " is no name, expected letters, digits, '_', '-' and '.'");
                 continue;

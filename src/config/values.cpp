@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "protocol/http/grammar.h"
 
 namespace weir::config {
 
@@ -57,11 +58,7 @@ bool is_host(std::string_view host) {
 }
 
 bool is_header_name(std::string_view text) {
-    constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";
-    return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [&](char c) {
-        const char lower = ascii_lower(c);
-        return (lower >= 'a' && lower <= 'z') || ascii_digit(c) || kTokenMarks.find(c) != std::string_view::npos;
-    });
+    return text.size() <= 64 && protocol::http::is_token(text);
 }
 
 bool is_origin(std::string_view text) {
@@ -98,6 +95,8 @@ bool acceptable(const Key& key, const std::string& text, std::string& reason) {
             return parse_boolean(text).has_value();
         case Scalar::kInteger:
             return parses_within(key, text, parse_decimal);
+        case Scalar::kSignedInteger:
+            return parses_within(key, text, parse_signed);
         case Scalar::kIntegerOrAuto:
             return text == "auto" || parses_within(key, text, parse_decimal);
         case Scalar::kNumber:
@@ -189,6 +188,14 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
 std::string format_size(std::uint64_t bytes) {
     if (bytes < 1024) return std::to_string(bytes);
     return format_with_unit(bytes, kSizeUnits);
+}
+
+std::optional<std::int64_t> parse_signed(std::string_view text) {
+    const bool negative = text.starts_with('-');
+    const auto digits = parse_decimal(text.substr(negative ? 1 : 0));
+    if (!digits || *digits > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return std::nullopt;
+    const auto value = static_cast<std::int64_t>(*digits);
+    return negative ? -value : value;
 }
 
 std::optional<double> parse_number(std::string_view text) {
@@ -315,7 +322,8 @@ std::string check_scalar(const Key& key, const Node& node) {
     if (!node.is(Node::Kind::kScalar)) return complaint(found(node));
     if (node.broken) return {};
     const bool bare = key.scalar == Scalar::kBoolean || key.scalar == Scalar::kInteger ||
-                      key.scalar == Scalar::kNumber || key.scalar == Scalar::kIntegerOrAuto;
+                      key.scalar == Scalar::kSignedInteger || key.scalar == Scalar::kNumber ||
+                      key.scalar == Scalar::kIntegerOrAuto;
     // Quotes make a text of a number; "auto" is one.
     const bool text_is_meant = key.scalar == Scalar::kIntegerOrAuto && node.text == "auto";
     if (bare && !text_is_meant && !node.plain && !node.substituted)

@@ -25,6 +25,9 @@ inline constexpr Nanos kDurationMax = std::chrono::hours(24 * 3660);
 [[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text);
 [[nodiscard]] std::string format_size(std::uint64_t bytes);
 
+// Decimal digits, behind a '-' or not.
+[[nodiscard]] std::optional<std::int64_t> parse_signed(std::string_view text);
+
 // Decimal digits, with a fraction or without, no exponent; positive.
 [[nodiscard]] std::optional<double> parse_number(std::string_view text);
 

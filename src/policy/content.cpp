@@ -220,26 +220,10 @@ MessageRules::MessageRules(std::vector<MessageRule> rules, std::uint64_t inspect
 }
 
 std::size_t MessageRules::strictest(const LimitTable& limits, TierId tier) const {
-    // Of one rule the strictest limit counts, so that its other limits can only make it stricter.
-    const auto strictest_rate = [&](const MessageRule& rule) {
-        const limit::Rate* strictest = nullptr;
-        for (const LimitId id : rule.limits) {
-            const limit::Rate& rate = limits.at(id).rules.at(tier).rate;
-            if (strictest == nullptr || limit::stricter(rate, *strictest)) strictest = &rate;
-        }
-        return strictest;
-    };
     std::size_t best = kNoRule;
-    const limit::Rate* best_rate = nullptr;
     for (std::size_t i = 0; i < rules_.size(); ++i) {
-        const limit::Rate* rate = rules_[i].unlimited ? nullptr : strictest_rate(rules_[i]);
-        if (rate == nullptr) continue;
-        const bool stricter =
-            best_rate == nullptr || limit::stricter(*rate, *best_rate) ||
-            (!limit::stricter(*best_rate, *rate) && rules_[i].limits.size() > rules_[best].limits.size());
-        if (!stricter) continue;
-        best = i;
-        best_rate = rate;
+        if (rules_[i].unlimited || rules_[i].limits.empty()) continue;
+        if (best == kNoRule || stricter_list(limits, tier, rules_[i].limits, rules_[best].limits)) best = i;
     }
     return best;
 }

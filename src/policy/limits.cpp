@@ -407,6 +407,23 @@ std::optional<TierId> LimitTable::find_tier(std::string_view name) const {
     return std::nullopt;
 }
 
+bool stricter_list(const LimitTable& limits, TierId tier, const std::vector<LimitId>& a,
+                   const std::vector<LimitId>& b) {
+    if (a.empty() || b.empty()) return !a.empty();
+    const auto strictest = [&](const std::vector<LimitId>& list) {
+        const limit::Rate* best = nullptr;
+        for (const LimitId id : list) {
+            const limit::Rate& rate = limits.at(id).rules.at(tier).rate;
+            if (best == nullptr || limit::stricter(rate, *best)) best = &rate;
+        }
+        return *best;
+    };
+    const limit::Rate of_a = strictest(a);
+    const limit::Rate of_b = strictest(b);
+    if (limit::stricter(of_a, of_b)) return true;
+    return !limit::stricter(of_b, of_a) && a.size() > b.size();
+}
+
 std::vector<LimitSpec> limits_from_environment(const std::vector<std::string>& environment, const LimitTable& known,
                                                std::vector<std::string>& problems) {
     std::vector<LimitSpec> specs;

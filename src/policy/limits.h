@@ -94,6 +94,11 @@ class LimitTable {
     std::vector<TierSpec> tiers_;
 };
 
+// True when a rule with the limits `a` admits less for a tier than one with `b`. Of one rule the strictest rate counts,
+// for its other limits can only make it stricter; of equal rates the longer list is stricter. An empty one admits all.
+[[nodiscard]] bool stricter_list(const LimitTable& limits, TierId tier, const std::vector<LimitId>& a,
+                                 const std::vector<LimitId>& b);
+
 // What the environment variables RATELIMIT_<LIMIT> and RATELIMIT_<LIMIT>_ANONYMOUS say, as specs to lay over the
 // file's. `environment` is "NAME=VALUE" as in environ. A value that does not parse is a problem that names the
 // variable, the value and the expected form; a RATELIMIT_ name that is no limit and no setting is left alone. <LIMIT>

@@ -1,9 +1,9 @@
 // Rules on operations: which limits a GraphQL root field, a persisted document, or a JSON-RPC or MCP call counts under.
 //
-// A rule is a list of limits (all must admit), known by its index in `lists()`; a request is counted as so and so many
+// A rule is a list of limits (all must admit), known by its index in `lists`; a request is counted as so and so many
 // times each of its rules. Names are compared with case, as GraphQL, JSON-RPC and MCP do.
 //
-// Immutable after the configuration is read: any thread.
+// Immutable after the configuration is read: any thread. No lookup allocates.
 #pragma once
 
 #include <cstddef>
@@ -28,20 +28,30 @@ class NameRules {
         std::string pattern;
         RuleIndex rule = kUncounted;
     };
-    void add(std::string pattern, RuleIndex rule);
+    // `pattern` is_pattern. False when it is there already; the first stays.
+    bool add(std::string pattern, RuleIndex rule);
     // The exact name wins, then the pattern with the most characters, of equals the first.
     [[nodiscard]] std::optional<RuleIndex> find(std::string_view name) const;
-    [[nodiscard]] bool empty() const { return entries_.empty(); }
-    // A pattern with more than one '*' is none.
+    // The two halves of `find`. A pattern may match either of two names.
+    [[nodiscard]] std::optional<RuleIndex> find_exact(std::string_view name) const;
+    [[nodiscard]] std::optional<RuleIndex> find_pattern(std::string_view name,
+                                                        std::optional<std::string_view> other = std::nullopt) const;
+    [[nodiscard]] bool empty() const { return exact_.empty() && patterns_.empty(); }
+    // With the pattern "*".
+    [[nodiscard]] bool covers_all() const { return !patterns_.empty() && patterns_.back().pattern == "*"; }
+    [[nodiscard]] std::size_t pattern_count() const { return patterns_.size(); }
+    // Something, with one '*' at most.
     [[nodiscard]] static bool is_pattern(std::string_view text);
 
   private:
-    std::vector<Entry> entries_;
+    std::vector<Entry> exact_;     // sorted by name
+    std::vector<Entry> patterns_;  // the longest first
 };
 
 // The rules' lists of limits; equal ones once. An empty list (`none`) is kUncounted.
 class RuleLists {
   public:
+    // At most kUncounted lists.
     [[nodiscard]] RuleIndex add(const std::vector<LimitId>& limits);
     [[nodiscard]] const std::vector<std::vector<LimitId>>& all() const { return lists_; }
     // The rule that admits least for a tier (MessageRules::strictest says how); kUncounted without any rule.
@@ -63,8 +73,10 @@ struct GraphqlRules {
 
     // Of a root field: its own, else its operation type's.
     [[nodiscard]] RuleIndex of_field(GraphqlOperation type, std::string_view field) const;
-    // Of a document that arrives without its text: by its id, else by the operation's name; nullopt: the configuration
-    // knows neither, and the strictest rule counts.
+    // An id as `persisted` keeps it: what begins with "sha256:", in whichever case, is in lower case.
+    [[nodiscard]] static std::string persisted_key(std::string_view id);
+    // Of a document that arrives without its text: by its id, else by the operation's name, else by the longest pattern
+    // that matches either; nullopt: the configuration knows neither, and the strictest rule counts.
     [[nodiscard]] std::optional<RuleIndex> of_persisted(std::string_view id,
                                                         std::optional<std::string_view> operation_name) const;
 };
