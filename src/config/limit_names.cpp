@@ -33,8 +33,8 @@ std::vector<policy::LimitId> LimitNames::read(const Node& value, const Place& pl
             ids.push_back(id);
         }
     }
-    if (items.size() > kBucketsPerEventMax) {
-        report_.error(place, "at most " + std::to_string(kBucketsPerEventMax) + " limits may cover one event");
+    if (items.size() > kLimitsPerRuleMax) {
+        report_.error(place, "at most " + std::to_string(kLimitsPerRuleMax) + " limits may cover one event");
     }
     if (value.is(Node::Kind::kList) && value.items.empty()) {
         report_.error(place, "the list of limits is empty, expected a limit or 'none'");
