@@ -73,7 +73,8 @@ def try_it(gateway, server, one, what):
 
 # ----------------------------------------------------------------------------------------------------- GraphQL
 
-HASHED = {"persistedQuery": {"version": 1, "sha256Hash": hashlib.sha256(b"{ search }").hexdigest()}}
+DIGEST = hashlib.sha256(b"{ search }").hexdigest()
+HASHED = {"persistedQuery": {"version": 1, "sha256Hash": DIGEST}}
 TWO_OPERATIONS = "query A { cheap } query B { search }"
 BLOCK = 'query A { cheap(note: """\n} query B { cheap(note: "\n""") search }'
 
@@ -85,23 +86,44 @@ GRAPHQL_ATTACKS = [
     attack("fragment", document("{ ...F } fragment F on Query { search }")),
     attack("fragments in fragments", document("{ ...F } fragment F on Query { ...G } fragment G on Query { search }")),
     attack("inline fragments", document("{ ... { ... on Query { ... @include(if: true) { search } } } }")),
-    attack("one fragment under two aliases", document("{ ...F b: search } fragment F on Query { a: search }"), times=2 * LIMIT),
-    attack("skip and include", document("query($n: Boolean!) { search @skip(if: $n) cheap @include(if: $n) }", variables={"n": False})),
-    attack("two variables of one field", document("query($q: String) { a: search(q: $q) b: search(q: \"x\") }", variables={"q": "y"})),
+    attack(
+        "one fragment under two aliases",
+        document("{ ...F b: search } fragment F on Query { a: search }"),
+        times=2 * LIMIT,
+    ),
+    attack(
+        "skip and include",
+        document("query($n: Boolean!) { search @skip(if: $n) cheap @include(if: $n) }", variables={"n": False}),
+    ),
+    attack(
+        "two variables of one field",
+        document("query($q: String) { a: search(q: $q) b: search(q: \"x\") }", variables={"q": "y"}),
+    ),
     attack("mutation first", document("mutation M { note } query Q { search }", operationName="Q")),
     attack("get", query(query="{ search }")),
     attack("get and post in turn", query(query="{ search }"), document("{ search }")),
     attack("get with an operation name", query(query=TWO_OPERATIONS, operationName="B")),
     attack("head", query(query="{ search }").replace(b"GET", b"HEAD", 1), runs=False),
     attack("post with the query in the target", body("{}", target="/graphql?query=%7Bsearch%7D"), runs=False),
-    attack("another query in the target", body({"query": "{ cheap }"}, target="/graphql?query=%7Bsearch%7D"), runs=False),
+    attack(
+        "another query in the target",
+        body({"query": "{ cheap }"}, target="/graphql?query=%7Bsearch%7D"),
+        runs=False,
+    ),
     attack("another query in the body", body({"query": "{ search }"}, target="/graphql?query=%7Bcheap%7D")),
-    attack("get with a body", body({"query": "{ search }"}, method="GET", target="/graphql?query=%7Bcheap%7D"), runs=False),
+    attack(
+        "get with a body",
+        body({"query": "{ search }"}, method="GET", target="/graphql?query=%7Bcheap%7D"),
+        runs=False,
+    ),
     attack("operation name", document(TWO_OPERATIONS, operationName="B")),
     attack("empty operation name", document(TWO_OPERATIONS, operationName=""), runs=False),
     attack("operation name of another type", document(TWO_OPERATIONS, operationName=["B"]), runs=False),
     attack("two operation names", body('{"query": "%s", "operationName": "A", "operationName": "B"}' % TWO_OPERATIONS)),
-    attack("operation name in target and body", body({"query": TWO_OPERATIONS, "operationName": "B"}, target="/graphql?operationName=A")),
+    attack(
+        "operation name in target and body",
+        body({"query": TWO_OPERATIONS, "operationName": "B"}, target="/graphql?operationName=A"),
+    ),
     attack("a comment that looks like an end", document("{ cheap # }\n search }")),
     attack("a comment that a carriage return ends", document("{ cheap # }\r search }")),
     attack("a comment that a line separator ends", document("{ cheap # \u2028 search\n search }")),
@@ -124,12 +146,30 @@ GRAPHQL_ATTACKS = [
     attack("text/plain", body({"query": "{ search }"}, "text/plain"), runs=False),
     attack("no type", body({"query": "{ search }"}, None), runs=False),
     attack("two types", body({"query": "{ search }"}, "text/plain", headers=[JSON]), runs=False),
-    attack("form", body(urllib.parse.urlencode({"query": "{ search }"}), "application/x-www-form-urlencoded"), runs=False),
+    attack(
+        "form",
+        body(urllib.parse.urlencode({"query": "{ search }"}), "application/x-www-form-urlencoded"),
+        runs=False,
+    ),
     attack("bare document", body("{ search }", "application/graphql"), runs=False),
-    attack("chunked", request_bytes("/graphql", "POST", [JSON, ("Transfer-Encoding", "chunked")], b"13\r\n{\"query\": \"{ search\r\n3\r\n }\"\r\n1\r\n}\r\n0\r\n\r\n")),
+    attack(
+        "chunked",
+        request_bytes(
+            "/graphql",
+            "POST",
+            [JSON, ("Transfer-Encoding", "chunked")],
+            b'13\r\n{"query": "{ search\r\n3\r\n }"\r\n1\r\n}\r\n0\r\n\r\n',
+        ),
+    ),
     attack("method override", body({"query": "{ search }"}, headers=[("X-HTTP-Method-Override", "OPTIONS")])),
     attack("upgrade to a websocket that is none", body({"query": "{ search }"}, headers=[("Upgrade", "websocket")])),
-    attack("half a preflight", body({"query": "{ search }"}, headers=[("Origin", "https://a.example"), ("Access-Control-Request-Method", "POST")])),
+    attack(
+        "half a preflight",
+        body(
+            {"query": "{ search }"},
+            headers=[("Origin", "https://a.example"), ("Access-Control-Request-Method", "POST")],
+        ),
+    ),
     attack("http/1.0", document("{ search }").replace(b"HTTP/1.1", b"HTTP/1.0", 1)),
 ]
 
@@ -140,10 +180,21 @@ APOLLO_ATTACKS = [
     attack("batch with aliases", body([{"query": "{ a: search b: search }"}] * 2), times=2),
     attack("batch in a batch", body([[{"query": "{ search }"}]]), runs=False),
     attack("persisted", body({"query": "{ search }", "extensions": HASHED}), body({"extensions": HASHED})),
-    attack("persisted, by get", body({"query": "{ search }", "extensions": HASHED}), query(extensions=json.dumps(HASHED))),
-    attack("persisted, under another name", body({"query": "{ search }", "extensions": HASHED}), body({"extensions": HASHED, "operationName": "Cheap"}), runs=False),
-    attack("persisted, hash in upper case", body({"query": "{ search }", "extensions": HASHED}),
-           body(json.dumps({"extensions": HASHED}).replace(HASHED["persistedQuery"]["sha256Hash"], HASHED["persistedQuery"]["sha256Hash"].upper())), runs=False),
+    attack(
+        "persisted, by get",
+        body({"query": "{ search }", "extensions": HASHED}), query(extensions=json.dumps(HASHED)),
+    ),
+    attack(
+        "persisted, under another name",
+        body({"query": "{ search }", "extensions": HASHED}), body({"extensions": HASHED, "operationName": "Cheap"}),
+        runs=False,
+    ),
+    attack(
+        "persisted, hash in upper case",
+        body({"query": "{ search }", "extensions": HASHED}),
+        body({"extensions": {"persistedQuery": {"version": 1, "sha256Hash": DIGEST.upper()}}}),
+        runs=False,
+    ),
 ]
 
 
@@ -176,8 +227,22 @@ def test_batches_and_persisted_documents_are_no_way_around(weir, apollo, one):
     try_it(graphql_gateway(weir, apollo), apollo, one, "Query.search")
 
 
-PATHS = ["/graphql?x=1", "/%67raphql", "//graphql", "/./graphql", "/x/../graphql", "/graphql%3Fa", "/GRAPHQL", "/GraphQL",
-         "/graphql/", "/graphql/.", "/graphql%2F", "/graphql;a=b", "http://example.test/graphql", "/graphql/../graphql"]  # fmt: skip
+PATHS = [
+    "/graphql?x=1",
+    "/%67raphql",
+    "//graphql",
+    "/./graphql",
+    "/x/../graphql",
+    "/graphql/../graphql",
+    "/graphql%3Fa",
+    "/graphql%2F",
+    "/graphql/",
+    "/graphql/.",
+    "/graphql;a=b",
+    "/GRAPHQL",
+    "/GraphQL",
+    "http://example.test/graphql",
+]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -273,7 +338,11 @@ def mcp_body(text, headers=(), content_type="application/json"):
 MCP_ATTACKS = [
     attack("plain", mcp_body(SEARCH)),
     attack("a header that lies", mcp_body(SEARCH, [("Mcp-Method", "ping"), ("Mcp-Name", "other")])),
-    attack("a session of one's own", *(mcp_body(SEARCH, [("Mcp-Session-Id", f"s{n}")]) for n in range(LIMIT + 2)), times=1),
+    attack(
+        "a session of one's own",
+        *(mcp_body(SEARCH, [("Mcp-Session-Id", f"s{n}")]) for n in range(LIMIT + 2)),
+        times=1,
+    ),
     attack("batch", mcp_body([{**SEARCH, "id": n} for n in range(LIMIT + 1)]), times=1),
     attack("batches of one", mcp_body([SEARCH])),
     attack("without an id", mcp_body({k: v for k, v in SEARCH.items() if k != "id"}), runs=False),
@@ -290,7 +359,7 @@ MCP_ATTACKS = [
     attack("white space", mcp_body(" \r\n\t" * 1000 + TEXT)),
     attack("type in another case", mcp_body(SEARCH, content_type="Application/JSON; Charset=UTF-8"), runs=False),
     attack("query part", body(SEARCH, target="/json?method=ping", headers=BOTH)),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +382,11 @@ RPC_ATTACKS = [
     attack("without a version", body('{"id": 1, "method": "expensive"}')),
     attack("two methods", body(CALL.replace('"method":', '"method": "cheap", "method":'))),
     attack("not a number, as some readers take it", body(CALL.replace('"id": 1', '"id": NaN'))),
-    attack("control characters in a text, as some readers take them", body(CALL.replace('"id": 1', '"id": "a\tb"')), runs=False),
+    attack(
+        "control characters in a text, as some readers take them",
+        body(CALL.replace('"id": 1', '"id": "a\tb"')),
+        runs=False,
+    ),
     attack("batch", body(f"[{CALL}, {CALL}, {CALL}, {CALL}]"), times=1),
     attack("batch with something that is no call", body(f"[1, {CALL}, null, {CALL}]")),
     attack("no type", body(CALL, None)),
@@ -323,7 +396,7 @@ RPC_ATTACKS = [
     attack("utf-16 without a mark", body(CALL.encode("utf-16-le")), times=LIMIT + 2),
     attack("utf-8 with a mark", body(b"\xef\xbb\xbf" + CALL.encode())),
     attack("put", body(CALL, method="PUT"), runs=False),
-]  # fmt: skip
+]
 
 
 @pytest.fixture

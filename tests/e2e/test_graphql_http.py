@@ -11,7 +11,7 @@ import pytest
 
 from common import fixed
 from peers import NodeServer, json_body, post, quotas
-from wire import dial, http, read_head, read_response, request_bytes, Closed, Stream
+from wire import dial, http, read_head, read_response, request_bytes, Stream
 
 GRAPHQL_JSON = "application/graphql-response+json"
 LIMITS = {
@@ -280,7 +280,7 @@ def test_what_the_route_counts_of_requests_is_counted_besides(weir, server):
     "members, message",
     [
         pytest.param({"query": "{ me { friend { friend { id } } } }"}, "depth", id="depth"),
-        pytest.param({"query": "{ me { ...F } } fragment F on User { friend { friend { id } } }"}, "depth", id="spread"),
+        pytest.param({"query": "{ me { ...F } } fragment F on User { friend { friend { id } } }"}, "depth", id="in F"),
         pytest.param({"query": "{ a: cheap b: cheap c: cheap d: cheap }"}, "aliases", id="aliases"),
         pytest.param({"query": "{ cheap me { id } search searchUsers __typename }"}, "root fields", id="root fields"),
         pytest.param({"query": "{ cheap " + "cheap " * 50 + "}"}, "tokens", id="tokens"),
@@ -426,7 +426,8 @@ def noise(size):
 def test_an_upload_of_megabytes_reaches_the_backend_byte_for_byte(weir, http_backend):
     gateway = weir(http_backend, [graphql("/echo", mutation="LOGINS")], limits=LIMITS)
     body = upload(noise(3 * 1024 * 1024))
-    chunked = b"".join(b"%x\r\n%s\r\n" % (len(body[i : i + 70001]), body[i : i + 70001]) for i in range(0, len(body), 70001))
+    pieces = [body[i : i + 70001] for i in range(0, len(body), 70001)]
+    chunked = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
     assert http(gateway.port, "/echo", "POST", [TYPED], body).status == 200
     coded = [TYPED, ("Transfer-Encoding", "chunked")]
     assert http(gateway.port, "/echo", "POST", coded, chunked + b"0\r\n\r\n").status == 200
@@ -541,10 +542,7 @@ def test_a_client_that_goes_away_in_its_body_costs_nothing(weir, server):
         stream = gateway.stream()
         stream.send(request[:-1])
         stream.shutdown()
-        try:
-            assert read_response(stream).status == 400
-        except (Closed, AssertionError):
-            pass
+        stream.read_to_end()  # whatever it is told, if anything
         stream.close()
     assert quotas(ask(gateway, "{ search }")) == {"searches": 2}
     assert server.executed() == ["Query.search"]

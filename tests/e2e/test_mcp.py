@@ -43,7 +43,8 @@ def server(started):
 
 def client(gateway, steps, kind="http", path="/mcp", headers=None):
     """What the SDK's client got: of connecting, and of each step."""
-    return node("mcp_client.mjs", kind, f"http://127.0.0.1:{gateway.port}{path}", json.dumps(steps), json.dumps(headers or {}))
+    url = f"http://127.0.0.1:{gateway.port}{path}"
+    return node("mcp_client.mjs", kind, url, json.dumps(steps), json.dumps(headers or {}))
 
 
 def call(method, id=1, **params):
@@ -76,7 +77,8 @@ def test_a_denied_tool_is_a_result_that_a_model_can_read(weir, server, path):
     denied = told[4]["result"]
     assert denied["isError"] is True
     text = denied["content"][0]["text"]
-    assert text.startswith("Rate limit exceeded: Max 3 requests per hour.") and " seconds before you call this tool" in text
+    assert text.startswith("Rate limit exceeded: Max 3 requests per hour.")
+    assert " seconds before you call this tool" in text
     assert told[5]["result"]["content"][0]["text"] == "did other", "another tool has a budget of its own"
     assert server.executed() == ["tool:search"] * 3 + ["tool:other", "tools"]
 
