@@ -1,6 +1,6 @@
 // A WebSocket client's stream: however its bytes are cut, and whether decisions come at once or later, the same is
-// forwarded, counted and refused; what is forwarded is whole frames up to where the stream says that it is inside one;
-// when every message is denied only control frames go.
+// forwarded, counted and refused, and the sink is shown the same content; what is forwarded is whole frames up to where
+// the stream says that it is inside one; when every message is denied only control frames go.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -13,12 +13,20 @@ using namespace weir::gateway;
 
 namespace {
 
+constexpr std::size_t kInspectBytes = 64;
+
 struct Sink final : ClientStreamSink {
     Verdict on_message(std::size_t rule) override {
         rules.push_back(rule);
         passes = (drops >> (rules.size() % 8) & 1U) == 0;
         if (later) return Verdict::kPending;
         return passes ? Verdict::kPass : Verdict::kDrop;
+    }
+    Verdict on_content(const policy::MessageView& message) override {
+        WEIR_ASSERT(message.content.size() <= kInspectBytes);
+        std::size_t sum = message.complete ? 1 : 0;
+        for (const char c : message.content) sum = sum * 31 + static_cast<unsigned char>(c);
+        return on_message(sum);
     }
     bool on_run(std::size_t rule, std::uint32_t messages) override {
         WEIR_ASSERT(messages > 0);
@@ -51,7 +59,7 @@ struct Sink final : ClientStreamSink {
 policy::MessageRules content_rules() {
     std::vector<policy::MessageRule> rules(2);
     rules[0].when = std::make_unique<policy::Condition>(policy::Condition{policy::Condition::JsonHas{"query"}});
-    return {std::move(rules), 64};
+    return {std::move(rules), kInspectBytes};
 }
 
 void check_frames(const Sink& sink, const ClientStream& stream, bool compressed) {
@@ -99,6 +107,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     rules.compressed = (data[0] & 2) != 0;
     if ((data[0] & 4) != 0) rules.message_bytes_max = 0;
     const bool later = (data[0] & 8) != 0;
+    rules.by_sink = (data[0] & 16) != 0;
+    rules.inspect_bytes = kInspectBytes;
     const std::string_view bytes(reinterpret_cast<const char*>(data + 3), size - 3);
 
     const Sink whole = run(rules, bytes, data[1], false, bytes.size() + 1);

@@ -35,6 +35,21 @@ void grow(std::vector<std::uint8_t>& memory, std::size_t bytes) {
 
 }  // namespace
 
+StreamTools::Inflated StreamTools::inflate(std::span<const std::uint8_t> payload, std::size_t most) {
+    grow(content, most + policy::kJsonPadding);
+    const auto out = std::span(content).first(most);
+    inflater.start_message();
+    Inflated result;
+    const auto body = inflater.inflate(payload, out);
+    if (!body) return {.bytes = 0, .beyond = false, .malformed = true};
+    result.bytes = body->written;
+    const auto tail = inflater.finish_message(out.subspan(result.bytes));
+    if (!tail) return {.bytes = result.bytes, .beyond = body->full, .malformed = true};
+    result.bytes += tail->written;
+    result.beyond = body->full || tail->full;
+    return result;
+}
+
 template <typename Visit>
 void ClientStream::Held::for_each_segment(Visit&& visit) const {
     for (std::size_t i = 0; i < segments.size(); ++i) {
@@ -232,35 +247,39 @@ void ClientStream::begin_message(Walk& walk, std::size_t header_at, bool split) 
     message_compressed_ = frame_.rsv1;
     const auto here = walk.bytes.bytes().subspan(walk.position);
     const bool whole_frame_here = frame_.fin && here.size() >= frame_.payload_bytes;
-    const bool joins = whole_frame_here && !split && singly_ == 0;
+    const bool joins = whole_frame_here && !split && singly_ == 0 && !rules_.by_sink;
     if (!joins && !settle_run(walk)) return;
     const bool inflate = must_inflate();
-    std::optional<std::size_t> rule;
+    std::optional<Judged> judged;
     if (!inflate && !needs_content()) {
-        rule = rule_of_opcode();
+        judged = Judged{.rule = rule_of_opcode()};
     } else if (frame_.payload_bytes > (inflate ? held_bytes_max() : inspect_bytes())) {
-        rule = judge(walk.tools, {}, false);  // its size is all that can be known of it; nothing of it is held
+        judged = judge(walk.tools, {}, false);  // its size is all that can be known of it; nothing of it is held
     } else if (whole_frame_here) {
         const auto payload = here.first(static_cast<std::size_t>(frame_.payload_bytes));
         std::vector<std::uint8_t>& memory = inflate ? walk.tools.unmasked : walk.tools.content;
         grow(memory, payload.size() + policy::kJsonPadding);
         const auto unmasked = std::span(memory).first(payload.size());
         ws::apply_mask(payload, frame_.mask, 0, unmasked);
-        rule = judge(walk.tools, unmasked, true);
+        judged = judge(walk.tools, unmasked, true);
     } else {
         start_holding(walk, header_at, split);
         return;
     }
-    if (!rule) {
+    if (!judged) {
         fail(walk, split ? walk.pass_from : header_at, ws::close_code::kMessageTooBig, "message too big when inflated");
         return;
     }
     if (joins) {
-        join_run(walk, *rule, header_at, walk.position + static_cast<std::size_t>(frame_.payload_bytes));
+        join_run(walk, judged->rule, header_at, walk.position + static_cast<std::size_t>(frame_.payload_bytes));
     } else {
         if (singly_ > 0) --singly_;
-        apply(walk, walk.sink.on_message(*rule), header_at, split);
+        apply(walk, ask(walk, *judged), header_at, split);
     }
+}
+
+Verdict ClientStream::ask(Walk& walk, const Judged& judged) const {
+    return rules_.by_sink ? walk.sink.on_content(judged.message) : walk.sink.on_message(judged.rule);
 }
 
 void ClientStream::join_run(Walk& walk, std::size_t rule, std::size_t frame_at, std::size_t frame_end) {
@@ -364,12 +383,12 @@ void ClientStream::hold(std::span<const std::uint8_t> raw, bool control) {
 }
 
 void ClientStream::resolve_held(Walk& walk, bool complete) {
-    const auto rule = judge(walk.tools, held_->payload, complete);
-    if (!rule) {
+    const auto judged = judge(walk.tools, held_->payload, complete);
+    if (!judged) {
         fail(walk, walk.pass_from, ws::close_code::kMessageTooBig, "message too big when inflated");
         return;
     }
-    const Verdict verdict = walk.sink.on_message(*rule);
+    const Verdict verdict = ask(walk, *judged);
     if (verdict == Verdict::kPending) {
         pending_ = pending_held_ = true;
         pending_rest_ = walk.bytes.sub(walk.position, walk.bytes.size() - walk.position);
@@ -447,6 +466,7 @@ bool ClientStream::must_inflate() const {
 }
 
 std::uint64_t ClientStream::inspect_bytes() const {
+    if (rules_.by_sink) return rules_.inspect_bytes;
     return needs_content() ? rules_.rules->inspect_bytes() : 0;
 }
 
@@ -459,44 +479,30 @@ std::size_t ClientStream::rule_of_opcode() const {
     return message_binary_ ? rules_.binary_rule : rules_.text_rule;
 }
 
-ClientStream::Inflated ClientStream::inflate(StreamTools& tools, std::span<const std::uint8_t> payload,
-                                             std::size_t most) {
-    grow(tools.content, most + policy::kJsonPadding);
-    const auto out = std::span(tools.content).first(most);
-    tools.inflater.start_message();
-    Inflated result;
-    const auto body = tools.inflater.inflate(payload, out);
-    if (!body) return {.bytes = 0, .beyond = false, .malformed = true};
-    result.bytes = body->written;
-    const auto tail = tools.inflater.finish_message(out.subspan(result.bytes));
-    if (!tail) return {.bytes = result.bytes, .beyond = body->full, .malformed = true};
-    result.bytes += tail->written;
-    result.beyond = body->full || tail->full;
-    return result;
-}
-
-std::optional<std::size_t> ClientStream::judge(StreamTools& tools, std::span<const std::uint8_t> payload,
-                                               bool complete) const {
+std::optional<ClientStream::Judged> ClientStream::judge(StreamTools& tools, std::span<const std::uint8_t> payload,
+                                                        bool complete) const {
     policy::MessageView view{
         .content = {}, .complete = complete, .binary = message_binary_, .size_least = message_bytes_};
     const auto inspect = static_cast<std::size_t>(inspect_bytes());
     if (message_compressed_) {
-        if (!complete) return needs_content() ? MessageRules::kUnjudgeable : rule_of_opcode();
-        Inflated inflated = inflate(tools, payload, inspect);
+        const Judged unseen{
+            .rule = needs_content() ? MessageRules::kUnjudgeable : rule_of_opcode(),
+            .message = {.content = {}, .complete = false, .binary = message_binary_, .size_least = message_bytes_}};
+        if (!complete) return unseen;
+        StreamTools::Inflated inflated = tools.inflate(payload, inspect);
         view.complete = !inflated.beyond;
         view.size_least = inflated.bytes + (inflated.beyond ? 1 : 0);
         const auto most = static_cast<std::size_t>(rules_.message_bytes_max);
         // Longer than a rule may look: is it longer than a message may be? The view stays the first `inspect` bytes of
         // the same memory.
         if (inflated.beyond && most > 0) {
-            inflated = inflate(tools, payload, std::max(most, inspect));
+            inflated = tools.inflate(payload, std::max(most, inspect));
             if (inflated.beyond || inflated.bytes > most) return std::nullopt;
             view.size_least = inflated.bytes;
         }
-        if (!needs_content()) return rule_of_opcode();
-        if (inflated.malformed) return MessageRules::kUnjudgeable;
+        if (!needs_content() || inflated.malformed) return unseen;
         view.content = {reinterpret_cast<const char*>(tools.content.data()), std::min(inflated.bytes, inspect)};
-        return tools.judge.judge(*rules_.rules, view);
+        return judge_view(tools, view);
     }
     if (complete) {
         grow(tools.content, payload.size() + policy::kJsonPadding);
@@ -505,7 +511,12 @@ std::optional<std::size_t> ClientStream::judge(StreamTools& tools, std::span<con
         }
         view.content = {reinterpret_cast<const char*>(tools.content.data()), payload.size()};
     }
-    return tools.judge.judge(*rules_.rules, view);
+    return judge_view(tools, view);
+}
+
+ClientStream::Judged ClientStream::judge_view(StreamTools& tools, const policy::MessageView& view) const {
+    if (rules_.by_sink) return {.message = view};
+    return {.rule = tools.judge.judge(*rules_.rules, view)};
 }
 
 }  // namespace weir::gateway

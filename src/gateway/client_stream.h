@@ -18,6 +18,9 @@
 // whole, so that one which inflates beyond `message_bytes_max` is refused before a byte of it has gone. Held bytes are
 // bounded by message_bytes_max and kHeldControlBytesMax.
 //
+// Operations. Where messages are operations (GraphQL, JSON-RPC) the sink reads the content itself and decides each
+// message by it, never a run: what two of them take is seldom the same.
+//
 // No I/O: the sink forwards, decides and closes. One worker's thread.
 #pragma once
 
@@ -43,6 +46,8 @@ class ClientStreamSink {
     // Decides about the next message: `rule` is an index of the route's rules, kNoRule or kUnjudgeable. kPending: the
     // answer comes by `ClientStream::decided`; until then no more bytes are given to the stream.
     virtual Verdict on_message(std::size_t rule) = 0;
+    // The same where the rules say `by_sink`: by what the message says. `message` lives until this returns.
+    virtual Verdict on_content(const policy::MessageView& message) = 0;
     // Decides about `messages` messages of one rule at once: true when all of them pass. False when they don't, or when
     // it can't be said now: nothing was taken, and each is asked about by itself.
     virtual bool on_run(std::size_t rule, std::uint32_t messages) = 0;
@@ -66,6 +71,14 @@ struct StreamTools {
     std::vector<std::uint8_t> content;   // what the judge reads; grown to the largest inspect_bytes, with padding
     std::vector<std::uint8_t> unmasked;  // a compressed message that lies whole in the received slice
 
+    struct Inflated {
+        std::size_t bytes = 0;  // that were written to `content`
+        bool beyond = false;    // there are more
+        bool malformed = false;
+    };
+    // A whole message, into `content`, up to `most` bytes.
+    Inflated inflate(std::span<const std::uint8_t> payload, std::size_t most);
+
     // Between two messages: scratch that one big message has grown is not kept for the life of a worker.
     void give_back() {
         for (std::vector<std::uint8_t>* memory : {&content, &unmasked}) {
@@ -80,6 +93,8 @@ struct StreamRules {
     std::size_t binary_rule = policy::MessageRules::kNoRule;
     std::uint64_t message_bytes_max = 0;  // 0: no bound
     bool compressed = false;              // permessage-deflate was negotiated
+    bool by_sink = false;                 // the sink judges every message's content; `rules` are not asked
+    std::uint64_t inspect_bytes = 0;      // then: so much of it; of a longer message its size is all that is told
 };
 
 class ClientStream {
@@ -160,20 +175,22 @@ class ClientStream {
     void forward_range(Walk& walk, std::size_t end);
     void fail(Walk& walk, std::size_t frame_at, std::uint16_t code, std::string_view reason);
     [[nodiscard]] std::span<const std::uint8_t> raw_header(const Walk& walk, std::size_t header_at, bool split) const;
-    [[nodiscard]] bool needs_content() const { return rules_.rules != nullptr && rules_.rules->needs_content(); }
+    [[nodiscard]] bool needs_content() const {
+        return rules_.by_sink || (rules_.rules != nullptr && rules_.rules->needs_content());
+    }
     [[nodiscard]] bool must_inflate() const;
     [[nodiscard]] std::uint64_t inspect_bytes() const;
     [[nodiscard]] std::uint64_t held_bytes_max() const;
     [[nodiscard]] std::size_t rule_of_opcode() const;
-    struct Inflated {
-        std::size_t bytes = 0;  // that were written to tools.content
-        bool beyond = false;    // there are more
-        bool malformed = false;
+    struct Judged {
+        std::size_t rule = policy::MessageRules::kUnjudgeable;
+        policy::MessageView message{};  // for the sink, where that judges; in tools.content
     };
-    static Inflated inflate(StreamTools& tools, std::span<const std::uint8_t> payload, std::size_t most);
-    // The rule of a message whose payload (unmasked, still compressed) is here; nullopt: it inflates beyond
-    // message_bytes_max.
-    std::optional<std::size_t> judge(StreamTools& tools, std::span<const std::uint8_t> payload, bool complete) const;
+    // What the verdict on a message follows from, whose payload (unmasked, still compressed) is here; nullopt: it
+    // inflates beyond message_bytes_max.
+    std::optional<Judged> judge(StreamTools& tools, std::span<const std::uint8_t> payload, bool complete) const;
+    [[nodiscard]] Judged judge_view(StreamTools& tools, const policy::MessageView& view) const;
+    Verdict ask(Walk& walk, const Judged& judged) const;
 
     StreamRules rules_;
     protocol::ws::FrameHeader frame_{};

@@ -83,6 +83,10 @@ class Recorder final : public ClientStreamSink {
         later = passes;
         return Verdict::kPending;
     }
+    Verdict on_content(const policy::MessageView& message) override {
+        shown.push_back({std::string(message.content), message.complete, message.binary, message.size_least});
+        return on_message(MessageRules::kNoRule);
+    }
     bool on_run(std::size_t rule, std::uint32_t messages) override {
         EXPECT_FALSE(over()) << "a run after the end";
         EXPECT_GT(messages, 0U);
@@ -115,7 +119,16 @@ class Recorder final : public ClientStreamSink {
     bool asks_later = false;
     bool later = false;
 
+    struct Shown {
+        std::string content;
+        bool complete = false;
+        bool binary = false;
+        std::uint64_t size_least = 0;
+        friend bool operator==(const Shown&, const Shown&) = default;
+    };
+
     std::string forwarded;
+    std::vector<Shown> shown;
     std::vector<std::size_t> rules;   // of the messages that were decided, in their order
     std::vector<std::uint32_t> runs;  // lengths of those that passed whole
     std::set<net::Block*> blocks;
@@ -694,6 +707,58 @@ TEST_F(ClientStreamTest, CutsARunWhereTheContentChoosesAnotherRule) {
     EXPECT_EQ(recorder.rules, (std::vector<std::size_t>{0, 0, 2, 2, 0}));
     EXPECT_EQ(recorder.runs, (std::vector<std::uint32_t>{2}));
     EXPECT_EQ(recorder.forwarded, query + query + other + query);
+}
+
+TEST_F(ClientStreamTest, ShowsTheSinkEachMessageWholeAtEverySplit) {
+    const Script script = mixed_script();
+    const StreamRules kind{.message_bytes_max = 4096, .by_sink = true, .inspect_bytes = 128};
+    const std::vector<Recorder::Shown> shown{
+        {R"({"query":1})", true, false, 11},
+        {std::string("\0\1\2", 3), true, true, 3},
+        {"", true, false, 0},
+        {R"({"query":2})", true, false, 11},
+        {"", false, false, 200},
+        {"tail", true, true, 4},
+    };
+    for (const std::set<std::size_t>& denied : {std::set<std::size_t>{}, {0, 2, 4}, {1, 3, 5}}) {
+        for (const bool later : {false, true}) {
+            check_every_split(script.bytes(), [&](const std::vector<std::size_t>& cuts) {
+                Recorder recorder;
+                recorder.drops = denied;
+                recorder.asks_later = later;
+                const Recorder done = run(kind, script.bytes(), cuts, recorder);
+                ASSERT_EQ(done.forwarded, script.expected(denied)) << (cuts.empty() ? 0 : cuts.front());
+                ASSERT_EQ(done.shown, shown);
+                ASSERT_TRUE(done.runs.empty());
+            });
+        }
+    }
+}
+
+TEST_F(ClientStreamTest, ShowsTheSinkCompressedMessagesInflated) {
+    const std::string query = deflated(R"({"query": "what is a weir?"})");
+    const std::string longer = std::string(300, 'x');
+    Script script;
+    script.message({{.payload = query, .compressed = true}})
+        .interleaved({{.payload = query.substr(0, 5), .fin = false, .compressed = true},
+                      {.opcode = Opcode::kPing, .payload = "p"},
+                      {.opcode = Opcode::kContinuation, .payload = query.substr(5), .mask = {1, 1, 2, 2}}})
+        .message({{.payload = deflated(longer), .compressed = true}})
+        .message({{.payload = "\xFF\xFF no deflate stream", .compressed = true}});
+    const StreamRules kind{.message_bytes_max = 4096, .compressed = true, .by_sink = true, .inspect_bytes = 128};
+    const Recorder::Shown whole{R"({"query": "what is a weir?"})", true, false, 28};
+    check_every_split(script.bytes(), [&](const std::vector<std::size_t>& cuts) {
+        Recorder recorder;
+        recorder.drops = {1};
+        const Recorder done = run(kind, script.bytes(), cuts, recorder);
+        ASSERT_EQ(done.forwarded, script.expected({1}));
+        ASSERT_EQ(done.shown.size(), 4U);
+        ASSERT_EQ(done.shown[0], whole);
+        ASSERT_EQ(done.shown[1], whole);
+        ASSERT_EQ(done.shown[2], (Recorder::Shown{longer.substr(0, 128), false, false, 300}));
+        ASSERT_FALSE(done.shown[3].complete);
+        ASSERT_TRUE(done.shown[3].content.empty());
+    });
 }
 
 TEST_F(ClientStreamTest, TakesNewRulesUpBetweenMessages) {

@@ -365,18 +365,22 @@ void Connection::switch_to_websocket(const http::ResponseHead& response, net::Sl
     const bool drops = exchange.route->route->websocket.has_value();
     const std::string extensions =
         deflate->has_value() ? ws::relayed_extensions(response.fields, drops) : std::string();
+    const bool keeps_context = deflate->has_value() && !(*deflate)->server_no_context_takeover;
     to_downstream(downstream_switching_head(response, extensions, exchange.rate_limit_fields));
     count_connection(&RouteCells::accepted);
     disarm();
-    relay_ = std::make_unique<WebsocketRelay>(WebsocketRelay::Setup{.worker = &worker_,
-                                                                    .host = this,
-                                                                    .downstream = downstream_,
-                                                                    .upstream = upstream_,
-                                                                    .snapshot = exchange.snapshot,
-                                                                    .route = exchange.route,
-                                                                    .caller = std::move(exchange.who.caller),
-                                                                    .connection_id = exchange.connection_id,
-                                                                    .compressed = deflate->has_value()});
+    relay_ = std::make_unique<WebsocketRelay>(
+        WebsocketRelay::Setup{.worker = &worker_,
+                              .host = this,
+                              .downstream = downstream_,
+                              .upstream = upstream_,
+                              .snapshot = exchange.snapshot,
+                              .route = exchange.route,
+                              .caller = std::move(exchange.who.caller),
+                              .connection_id = exchange.connection_id,
+                              .subprotocol = std::string(response.field("sec-websocket-protocol")),
+                              .compressed = deflate->has_value(),
+                              .server_keeps_context = keeps_context});
     exchange_.reset();
     head_ = {};
     state_ = State::kRelay;

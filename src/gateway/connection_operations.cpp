@@ -69,20 +69,6 @@ bool is_coded(const http::RequestHead& request) {
     return false;
 }
 
-std::string problem_text(const graphql::Problem& problem) {
-    std::string text = R"({"message": ")";
-    append_json_escaped(text, problem.message);
-    text += '"';
-    if (problem.at.line > 0) {
-        text += R"(, "locations": [{"line": )" + std::to_string(problem.at.line) + R"(, "column": )" +
-                std::to_string(problem.at.column) + "}]";
-    }
-    const bool parse = problem.kind == graphql::ProblemKind::kSyntax;
-    text +=
-        parse ? R"(, "extensions": {"code": "GRAPHQL_PARSE_FAILED"}})" : R"(, "extensions": {"code": "BAD_REQUEST"}})";
-    return text;
-}
-
 }  // namespace
 
 // Whether the request's content decides what it counts as. Then it waits for its body, was admitted, or was answered.
@@ -260,9 +246,9 @@ void Connection::admit_calls(const http::RequestHead& request, std::string_view 
     const auto& judged =
         worker_.judge().judge(route, body, *exchange.snapshot->config->limits, exchange.who.caller.tier);
     if (!judged.refused.empty()) {
-        std::string text = R"({"jsonrpc": "2.0", "id": null, "error": {"code": -32700, "message": "Parse error: )";
-        append_json_escaped(text, judged.refused);
-        text += "\"}}\n";
+        const std::string text =
+            jsonrpc::error_answer("null", jsonrpc::kParseErrorCode, "Parse error: " + std::string(judged.refused)) +
+            "\n";
         send_answer({.status = 400,
                      .content_type = kJson,
                      .body = text,
@@ -283,7 +269,7 @@ void Connection::admit_uses(const http::RequestHead& request, std::span<const Ru
 }
 
 void Connection::refuse_graphql(unsigned status, const http::RequestHead& request, const graphql::Problem& problem) {
-    const std::string body = "{\"errors\": [" + problem_text(problem) + "]}\n";
+    const std::string body = "{\"errors\": [" + graphql::error_json(problem) + "]}\n";
     send_answer({.status = status,
                  .content_type = graphql_content_type(request),
                  .body = body,

@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "policy/answer.h"
 #include "protocol/graphql/request.h"
+#include "protocol/graphql/ws_message.h"
 #include "protocol/jsonrpc/message.h"
 
 namespace weir::gateway {
@@ -53,6 +54,9 @@ class OperationJudge {
     // policy::kJsonPadding readable bytes behind.
     [[nodiscard]] protocol::graphql::RequestReader& requests() { return requests_; }
 
+    // What a message of GraphQL inside a WebSocket is; an operation's payload then goes to `requests`.
+    [[nodiscard]] protocol::graphql::WsMessageReader& websocket_messages() { return websocket_messages_; }
+
     [[nodiscard]] const JudgedGraphql& judge(const config::GraphqlRoute& route, const GraphqlRequests& requests,
                                              const policy::LimitTable& limits, policy::TierId tier);
     [[nodiscard]] const JudgedCalls& judge(const config::CallRoute& route, std::string_view body,
@@ -64,6 +68,7 @@ class OperationJudge {
     void add_call(const config::CallRoute& route, const protocol::jsonrpc::Call& call);
 
     protocol::graphql::RequestReader requests_;
+    protocol::graphql::WsMessageReader websocket_messages_;
     protocol::graphql::Analyser analyser_;
     protocol::jsonrpc::MessageReader messages_;
     JudgedGraphql graphql_;

@@ -137,5 +137,74 @@ TEST(ServerStream, BelievesNoLengthButCountsItDown) {
     EXPECT_FALSE(stream.at_frame_boundary());
 }
 
+class Shown final : public ServerMessageSink {
+  public:
+    void on_server_message(std::span<const std::uint8_t> payload, bool compressed) override {
+        all.emplace_back(payload.begin(), payload.end());
+        all.back() += compressed ? "|deflated" : "";
+    }
+    std::vector<std::string> all;
+};
+
+TEST(ServerStream, ShowsEachMessageWholeAtEverySplit) {
+    const Expected expected = stream_of_frames();
+    const std::vector<std::string> messages{"hello", "", "ab", std::string(300, 'x'), ""};
+    const std::string_view bytes = expected.bytes;
+    for (std::size_t cut = 0; cut <= bytes.size(); ++cut) {
+        ServerStream stream(false);
+        Shown shown;
+        stream.walk(span_of(bytes.substr(0, cut)), false, &shown);
+        std::string_view rest = bytes.substr(cut);
+        while (!rest.empty()) rest.remove_prefix(stream.walk(span_of(rest), true, &shown));
+        ASSERT_EQ(shown.all, messages) << cut;
+    }
+    ServerStream stream(false);
+    Shown shown;
+    for (std::size_t at = 0; at < bytes.size(); ++at) stream.walk(span_of(bytes.substr(at, 1)), false, &shown);
+    EXPECT_EQ(shown.all, messages);
+}
+
+TEST(ServerStream, ShowsCompressedMessagesAsTheyCame) {
+    std::string first = fragment(Opcode::kText, "ab");
+    first[0] = static_cast<char>(static_cast<unsigned char>(first[0]) | 0x40U);
+    ServerStream stream(true);
+    Shown shown;
+    stream.walk(span_of(first + ws::server_frame(Opcode::kContinuation, "c") + ws::server_frame(Opcode::kText, "d")),
+                false, &shown);
+    EXPECT_EQ(shown.all, (std::vector<std::string>{"abc|deflated", "d"}));
+}
+
+TEST(ServerStream, ShowsNoMessageThatItHasNotSeenBegin) {
+    ServerStream stream(false);
+    Shown shown;
+    stream.walk(span_of(fragment(Opcode::kText, "a")), false);
+    stream.walk(span_of(ws::server_frame(Opcode::kContinuation, "b")), false, &shown);
+    EXPECT_TRUE(shown.all.empty());
+    stream.walk(span_of(fragment(Opcode::kText, "c")), false, &shown);
+    stream.walk(span_of(fragment(Opcode::kContinuation, "d")), false);
+    stream.walk(span_of(ws::server_frame(Opcode::kContinuation, "e")), false, &shown);
+    EXPECT_TRUE(shown.all.empty());
+    stream.walk(span_of(ws::server_frame(Opcode::kText, "f")), false, &shown);
+    EXPECT_EQ(shown.all, std::vector<std::string>{"f"});
+}
+
+TEST(ServerStream, ShowsMessagesUpToABound) {
+    const std::string longest(kShownBytesMax, 'x');
+    for (const std::size_t step : {std::size_t{1000}, std::size_t{1} << 20U}) {
+        ServerStream stream(false);
+        Shown shown;
+        const std::string bytes = ws::server_frame(Opcode::kText, longest) +
+                                  ws::server_frame(Opcode::kText, longest + "y") + fragment(Opcode::kText, longest) +
+                                  ws::server_frame(Opcode::kContinuation, "z") + ws::server_frame(Opcode::kText, "end");
+        for (std::size_t at = 0; at < bytes.size(); at += step) {
+            const std::string_view part = std::string_view(bytes).substr(at, step);
+            ASSERT_EQ(stream.walk(span_of(part), false, &shown), part.size());
+        }
+        ASSERT_EQ(shown.all.size(), 2U);
+        EXPECT_EQ(shown.all[0], longest);
+        EXPECT_EQ(shown.all[1], "end");
+    }
+}
+
 }  // namespace
 }  // namespace weir::gateway

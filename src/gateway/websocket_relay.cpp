@@ -36,7 +36,9 @@ WebsocketRelay::WebsocketRelay(Setup setup)
       route_(setup.route),
       caller_(std::move(setup.caller)),
       connection_id_(setup.connection_id),
+      subprotocol_(std::move(setup.subprotocol)),
       compressed_(setup.compressed),
+      server_keeps_context_(setup.server_keeps_context),
       snapshot_seen_(snapshot_->generation),
       stream_({}),
       server_(setup.compressed),
@@ -57,10 +59,23 @@ MonoTime WebsocketRelay::now() const {
 
 void WebsocketRelay::plan() {
     std::vector<const std::vector<policy::LimitId>*> rules;
+    const bool reads =
+        route_->route->websocket && (route_->route->websocket->graphql || route_->route->websocket->jsonrpc);
+    if (!reads) operations_.reset();
     if (route_->route->websocket) {
         for (const auto& rule : route_->route->websocket->messages.rules()) rules.push_back(&rule.limits);
         notify_rule_ = window(route_->route->websocket->notify);
         close_after_rule_ = window(route_->route->websocket->close_after);
+    }
+    if (reads) {
+        const config::WebsocketRoute& websocket = *route_->route->websocket;
+        if (operations_ == nullptr) {
+            operations_ = std::make_unique<Operations>(
+                Operations{.messages = {websocket, subprotocol_, !server_keeps_context_}, .uses = {}, .event = {}});
+        }
+        operations_->messages.set_route(websocket);
+        operations_->first_rule = rules.size();
+        for (const auto& list : operations_->messages.lists().all()) rules.push_back(&list);
     }
     plan_ = worker_.admission().plan(*snapshot_, caller_, connection_id_, rules);
     stream_.set_rules(stream_rules());
@@ -74,6 +89,8 @@ StreamRules WebsocketRelay::stream_rules() const {
     rules.message_bytes_max = websocket.message_bytes_max;
     // Nobody is counted: nothing needs to be looked into.
     if (plan_.exempt) return rules;
+    rules.by_sink = operations_ != nullptr;
+    if (rules.by_sink) rules.inspect_bytes = operations_->messages.inspect_bytes();
     rules.rules = &websocket.messages;
     rules.text_rule = route_->text_rule;
     rules.binary_rule = route_->binary_rule;
@@ -102,6 +119,11 @@ void WebsocketRelay::on_downstream(net::Slice bytes) {
     if (!upstream_end_) last_activity_ = last_client_;
     worker_.shard().add(route_->cells.bytes_in, static_cast<std::int64_t>(bytes.size()));
     if (snapshot_seen_ != worker_.generation() && stream_.between_messages()) adopt_snapshot();
+    look_for_block();
+    if (!too_often_.empty()) {
+        close_when_denied_too_often();
+        return;
+    }
     const std::uint64_t messages_before = stream_.messages_passed();
     stream_.receive(std::move(bytes), *this, worker_.tools(), worker_.reactor().blocks());
     worker_.shard().add(route_->cells.messages_in,
@@ -122,23 +144,59 @@ const RulePlan* WebsocketRelay::buckets_of(std::size_t rule) const {
     return buckets.enforced + buckets.shadow > 0 ? &buckets : nullptr;
 }
 
-EventContext WebsocketRelay::event_context() {
-    return {snapshot_.get(), route_, &plan_, &caller_.address, false, this};
+EventContext WebsocketRelay::event_context(const CallerPlan& plan) {
+    return {snapshot_.get(), route_, &plan, &caller_.address, false, this};
 }
 
 bool WebsocketRelay::on_run(std::size_t rule, std::uint32_t messages) {
     if (own_closing_ || ended_) return false;
     const RulePlan* buckets = buckets_of(rule);
     if (buckets == nullptr) return true;
-    return too_often_.empty() && worker_.admission().take_run(event_context(), *buckets, messages, now());
+    return too_often_.empty() && worker_.admission().take_run(event_context(plan_), *buckets, messages, now());
 }
 
 Verdict WebsocketRelay::on_message(std::size_t rule) {
     if (own_closing_ || ended_) return Verdict::kDrop;
-    const RulePlan* buckets = buckets_of(rule);
-    if (buckets == nullptr) return Verdict::kPass;
+    return decide(plan_, buckets_of(rule));
+}
+
+Verdict WebsocketRelay::on_content(const policy::MessageView& message) {
+    if (own_closing_ || ended_) return Verdict::kDrop;
+    MessageOperations& messages = operations_->messages;
+    const auto reading = messages.read(message, worker_.judge(), *snapshot_->config->limits, caller_.tier);
+    operations_->deciding = reading.kind == MessageKind::kOperation;
+    if (reading.kind == MessageKind::kRefused) {
+        if (may_answer()) say(reading.answer);
+        return Verdict::kDrop;
+    }
+    const Verdict verdict =
+        operations_->deciding
+            ? decide_operation(reading.uses)
+            : decide(plan_, buckets_of(worker_.tools().judge.judge(route_->route->websocket->messages, message)));
+    if (verdict == Verdict::kPass) messages.passed();
+    return verdict;
+}
+
+// All that an operation takes is one event: it is admitted whole, or takes nothing.
+Verdict WebsocketRelay::decide_operation(std::span<const RuleUse> uses) {
+    std::vector<PlanUse>& planned = operations_->uses;
+    planned.clear();
+    for (const RuleUse& use : uses) {
+        if (use.rule != policy::kUncounted) planned.push_back({operations_->first_rule + use.rule, use.events});
+    }
+    if (planned.empty()) return Verdict::kPass;
+    if (planned.size() == 1 && planned.front().events == 1) return decide(plan_, buckets_of(planned.front().rule));
+    if (!Admission::combine(plan_, planned, operations_->event)) {
+        if (may_answer()) say(operations_->messages.refused("it counts under more limits than one operation may"));
+        return Verdict::kDrop;
+    }
+    return decide(operations_->event, &operations_->event.rules.front());
+}
+
+Verdict WebsocketRelay::decide(const CallerPlan& plan, const RulePlan* buckets) {
+    if (buckets == nullptr || buckets->enforced + buckets->shadow == 0) return Verdict::kPass;
     if (!too_often_.empty()) return Verdict::kDrop;  // our Close follows
-    const AdmissionOutcome* outcome = worker_.admission().decide(event_context(), *buckets, now());
+    const AdmissionOutcome* outcome = worker_.admission().decide(event_context(plan), *buckets, now());
     if (outcome == nullptr) return Verdict::kPending;
     if (!outcome->passes) on_denied(*outcome);
     return outcome->passes ? Verdict::kPass : Verdict::kDrop;
@@ -151,6 +209,7 @@ void WebsocketRelay::on_admission(const AdmissionOutcome& outcome) {
         return;
     }
     if (!outcome.passes) on_denied(outcome);
+    if (outcome.passes && operations_ != nullptr) operations_->messages.passed();
     stream_.decided(outcome.passes, *this, worker_.tools(), worker_.reactor().blocks());
     close_when_denied_too_often();
     settle_receiving();
@@ -159,6 +218,8 @@ void WebsocketRelay::on_admission(const AdmissionOutcome& outcome) {
 
 void WebsocketRelay::on_denied(const AdmissionOutcome& outcome) {
     const config::WebsocketRoute& websocket = *route_->route->websocket;
+    look_for_block();
+    if (!too_often_.empty()) return;
     if (websocket.close_after) {
         if (!limit::take(close_after_rule_, close_after_, now(), 1).allowed) {
             too_often_ = policy::close_reason(policy::tightest(outcome.all()));
@@ -168,6 +229,16 @@ void WebsocketRelay::on_denied(const AdmissionOutcome& outcome) {
     answer(outcome);
 }
 
+// Somebody was blocked since the last look, by any worker: perhaps this caller.
+void WebsocketRelay::look_for_block() {
+    const std::uint64_t generation = worker_.shared().penalties.generation();
+    if (generation == blocks_seen_) return;
+    blocks_seen_ = generation;
+    const MonoTime time = now();
+    const auto block = worker_.admission().block_of(*worker_.snapshot()->config, caller_, plan_.subject, time);
+    if (block) too_often_ = policy::blocked_sentence(limit::whole_seconds_up(block->until - time), block->reason);
+}
+
 // Not from inside the stream's walk: what passed before the denied message has not been forwarded yet, and would be cut
 // by our Close.
 void WebsocketRelay::close_when_denied_too_often() {
@@ -175,14 +246,25 @@ void WebsocketRelay::close_when_denied_too_often() {
 }
 
 void WebsocketRelay::answer(const AdmissionOutcome& outcome) {
-    const config::WebsocketRoute& websocket = *route_->route->websocket;
-    if (websocket.notify && !limit::take(notify_rule_, notify_, now(), 1).allowed) return;
-    // A client that does not read is not written to: answers must not become the load that they announce.
-    if (downstream_full_ || answers_.size() >= kAnswersWaitingMax || server_.opaque()) return;
-    if (server_.close_seen() || downstream_shut_) return;  // nothing may follow a Close
+    const bool operation = operations_ != nullptr && operations_->deciding;
+    if (operation && !operations_->messages.expects_answer()) return;
+    if (!may_answer()) return;
     const policy::Verdict& verdict = policy::tightest(outcome.all());
-    const std::string text = websocket.answer.empty() ? policy::rate_limited_text(verdict)
-                                                      : policy::expand_answer(websocket.answer, verdict);
+    const std::string& own = route_->route->websocket->answer;
+    std::optional<std::string> text;
+    if (operation) text = operations_->messages.denied(verdict);
+    if (!text) text = own.empty() ? policy::rate_limited_text(verdict) : policy::expand_answer(own, verdict);
+    say(*text);
+}
+
+bool WebsocketRelay::may_answer() {
+    if (route_->route->websocket->notify && !limit::take(notify_rule_, notify_, now(), 1).allowed) return false;
+    // A client that does not read is not written to: answers must not become the load that they announce.
+    if (downstream_full_ || answers_.size() >= kAnswersWaitingMax || server_.opaque()) return false;
+    return !server_.close_seen() && !downstream_shut_;  // nothing may follow a Close
+}
+
+void WebsocketRelay::say(std::string_view text) {
     answers_.push_back(worker_.reactor().blocks().copy(ws::server_frame(ws::Opcode::kText, text)));
     if (server_.at_message_boundary()) send_answers();
 }
@@ -204,19 +286,37 @@ void WebsocketRelay::on_upstream(net::Slice bytes) {
     worker_.shard().add(route_->cells.bytes_out, static_cast<std::int64_t>(bytes.size()));
     if (own_closing_ && own_close_.empty()) return;  // our Close was sent: nothing may follow it
     const std::uint64_t messages_before = server_.messages();
+    ServerMessageSink* const shown = operations_ != nullptr && operations_->messages.watches_server() ? this : nullptr;
     if (!answers_.empty() || !own_close_.empty()) {
-        const std::size_t part = server_.walk(bytes.bytes(), true);
+        const std::size_t part = server_.walk(bytes.bytes(), true, shown);
         to_downstream(bytes.sub(0, part));
         bytes.remove_prefix(part);
         if (server_.at_message_boundary()) send_answers();
     }
     if (!bytes.empty() && !own_closing_) {
-        server_.walk(bytes.bytes(), false);
+        server_.walk(bytes.bytes(), false, shown);
         to_downstream(std::move(bytes));
     }
     worker_.shard().add(route_->cells.messages_out, static_cast<std::int64_t>(server_.messages() - messages_before));
     if (server_.close_seen()) begin_closing();
     settle_receiving();
+}
+
+// While subscriptions are active: the backend may say that one has ended.
+void WebsocketRelay::on_server_message(std::span<const std::uint8_t> payload, bool compressed) {
+    StreamTools& tools = worker_.tools();
+    std::size_t size = payload.size();
+    if (compressed) {
+        const auto inflated = tools.inflate(payload, kShownBytesMax);
+        if (inflated.malformed || inflated.beyond) return;
+        size = inflated.bytes;
+    } else {
+        if (!MessageOperations::may_end({reinterpret_cast<const char*>(payload.data()), size})) return;
+        if (tools.content.size() < size + policy::kJsonPadding) tools.content.resize(size + policy::kJsonPadding);
+        std::copy(payload.begin(), payload.end(), tools.content.begin());
+    }
+    const std::string_view text(reinterpret_cast<const char*>(tools.content.data()), size);
+    if (MessageOperations::may_end(text)) operations_->messages.on_server_message(text, worker_.judge());
 }
 
 void WebsocketRelay::refuse(std::uint16_t close_code, std::string_view reason) {
@@ -374,6 +474,8 @@ Nanos WebsocketRelay::next_closing_check() {
 }
 
 void WebsocketRelay::on_tick() {
+    if (!own_closing_ && !ended_) look_for_block();
+    close_when_denied_too_often();
     const bool holds = stream_.holds_control_frames();
     if (holds && held_last_tick_ && !ended_) stream_.let_controls_pass(*this, worker_.reactor().blocks());
     held_last_tick_ = holds;

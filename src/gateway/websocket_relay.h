@@ -16,6 +16,7 @@
 
 #include "gateway/admission.h"
 #include "gateway/client_stream.h"
+#include "gateway/message_operations.h"
 #include "gateway/server_stream.h"
 #include "limit/algorithm.h"
 #include "net/reactor.h"
@@ -34,7 +35,7 @@ class RelayHost {
     ~RelayHost() = default;
 };
 
-class WebsocketRelay final : public ClientStreamSink, public AdmissionWaiter {
+class WebsocketRelay final : public ClientStreamSink, public ServerMessageSink, public AdmissionWaiter {
   public:
     struct Setup {
         Worker* worker = nullptr;
@@ -45,7 +46,9 @@ class WebsocketRelay final : public ClientStreamSink, public AdmissionWaiter {
         const RouteRuntime* route = nullptr;
         policy::Caller caller;
         std::uint64_t connection_id = 0;
+        std::string subprotocol;  // of the 101
         bool compressed = false;
+        bool server_keeps_context = false;  // a compressed message of the backend can't be read without those before it
     };
     explicit WebsocketRelay(Setup setup);
     ~WebsocketRelay();
@@ -64,30 +67,40 @@ class WebsocketRelay final : public ClientStreamSink, public AdmissionWaiter {
     void close(std::uint16_t code, std::string_view reason);
     // Returns when to call again. Idle, ping and close time-outs.
     [[nodiscard]] Nanos on_timer();
-    // A second has passed: a held message with a control frame behind it must not wait for ever.
+    // A second has passed: a held message with a control frame behind it must not wait for ever, and a caller that was
+    // blocked meanwhile may be silent.
     void on_tick();
     [[nodiscard]] bool ended() const { return ended_; }
     [[nodiscard]] bool awaits_decision() const { return stream_.pending(); }
 
     // ClientStreamSink
     Verdict on_message(std::size_t rule) override;
+    Verdict on_content(const policy::MessageView& message) override;
     bool on_run(std::size_t rule, std::uint32_t messages) override;
     void forward(net::Slice bytes) override;
     void refuse(std::uint16_t close_code, std::string_view reason) override;
     void on_client_close() override;
+    // ServerMessageSink
+    void on_server_message(std::span<const std::uint8_t> payload, bool compressed) override;
     // AdmissionWaiter
     void on_admission(const AdmissionOutcome& outcome) override;
 
   private:
     // What a message of a rule takes from; nullptr: it is not limited.
     [[nodiscard]] const RulePlan* buckets_of(std::size_t rule) const;
-    [[nodiscard]] EventContext event_context();
+    [[nodiscard]] EventContext event_context(const CallerPlan& plan);
+    // nullptr: not limited.
+    [[nodiscard]] Verdict decide(const CallerPlan& plan, const RulePlan* buckets);
+    [[nodiscard]] Verdict decide_operation(std::span<const RuleUse> uses);
     void adopt_snapshot();
     void plan();
     [[nodiscard]] StreamRules stream_rules() const;
     void on_denied(const AdmissionOutcome& outcome);
+    void look_for_block();
     void close_when_denied_too_often();
     void answer(const AdmissionOutcome& outcome);
+    [[nodiscard]] bool may_answer();
+    void say(std::string_view text);
     void send_answers();
     void to_downstream(net::Slice bytes);
     void begin_closing();
@@ -106,15 +119,28 @@ class WebsocketRelay final : public ClientStreamSink, public AdmissionWaiter {
     const RouteRuntime* route_;
     policy::Caller caller_;
     std::uint64_t connection_id_;
+    std::string subprotocol_;
     bool compressed_;
+    bool server_keeps_context_;
     std::uint64_t snapshot_seen_;  // generation; newer than snapshot_ when a reload took the route away
 
+    // Of a route whose messages are operations.
+    struct Operations {
+        MessageOperations messages;
+        std::size_t first_rule = 0;  // of plan_: behind the rules on messages stand those on operations
+        bool deciding = false;       // the message that is being decided is one
+        std::vector<PlanUse> uses;   // what it takes, and
+        CallerPlan event;            // all of it as one event
+    };
+
     CallerPlan plan_;
+    std::unique_ptr<Operations> operations_;
     ClientStream stream_;
     ServerStream server_;
     std::vector<net::Slice> answers_;  // of Weir's own, waiting for a boundary
     std::string own_close_;            // Close frame for the client, waiting for a boundary
-    std::string too_often_;            // why: it was denied more often than `close_after` allows
+    std::string too_often_;            // why: it was denied more often than `close_after` or `penalty` allows
+    std::uint64_t blocks_seen_ = 0;    // PenaltyBox::generation() when its caller was last looked for there
     limit::BucketState notify_{};
     limit::BucketState close_after_{};
     limit::BucketRule notify_rule_{};

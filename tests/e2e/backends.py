@@ -1,4 +1,4 @@
-"""Backends that are not ours: python websockets, aiohttp, npm ws. Each runs beside the test and records what it saw."""
+"""Backends that are not ours: python websockets, aiohttp, npm ws and graphql-ws. Each runs beside the test and records what it saw."""
 
 import asyncio
 import json
@@ -241,6 +241,25 @@ class NodeBackend:
         out, _ = self.process.communicate(timeout=20)
         assert self.process.returncode == 0
         return json.loads(out)["messages"]
+
+
+class GraphqlBackend:
+    """npm graphql-ws, HTTP beside it, and npm subscriptions-transport-ws for the older protocol on another port."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            ["node", str(HERE / "node" / "graphql_ws_backend.mjs")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        ports = json.loads(self.process.stdout.readline())
+        self.port = ports["port"]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.legacy_url = f"http://127.0.0.1:{ports['legacyPort']}"
+
+    def close(self):
+        """Ends it; returns the names of the root fields that it ran."""
+        out, _ = self.process.communicate(timeout=20)
+        assert self.process.returncode == 0
+        return json.loads(out)["ran"]
 
 
 def node(script, *args, timeout=60):

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from backends import HttpBackend, NodeBackend, WebsocketBackend  # noqa: E402
+from backends import GraphqlBackend, HttpBackend, NodeBackend, WebsocketBackend  # noqa: E402
 from gateway import Gateway, PROGRAM  # noqa: E402
 from wire import RawBackend  # noqa: E402
 
@@ -88,9 +88,16 @@ http_backend = _closing(HttpBackend)
 unix_http_backend = _closing(lambda: HttpBackend(unix=True))
 
 
-@pytest.fixture
-def node_backend():
-    backend = NodeBackend()
-    yield backend
-    if backend.process.poll() is None:
-        backend.close()
+def _of_node(make):
+    @pytest.fixture
+    def fixture():
+        backend = make()
+        yield backend
+        if backend.process.poll() is None:
+            backend.close()
+
+    return fixture
+
+
+node_backend = _of_node(NodeBackend)
+graphql_backend = _of_node(GraphqlBackend)

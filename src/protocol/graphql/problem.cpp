@@ -1,5 +1,7 @@
 #include "protocol/graphql/problem.h"
 
+#include "base/text.h"
+
 namespace weir::protocol::graphql {
 
 Location location_of(std::string_view document, std::size_t offset) {
@@ -15,6 +17,20 @@ Location location_of(std::string_view document, std::size_t offset) {
         }
     }
     return at;
+}
+
+std::string error_json(const Problem& problem) {
+    std::string text = R"({"message": ")";
+    append_json_escaped(text, problem.message);
+    text += '"';
+    if (problem.at.line > 0) {
+        text += R"(, "locations": [{"line": )" + std::to_string(problem.at.line) + R"(, "column": )" +
+                std::to_string(problem.at.column) + "}]";
+    }
+    text += R"(, "extensions": {"code": ")";
+    text += problem.kind == ProblemKind::kSyntax ? "GRAPHQL_PARSE_FAILED" : "BAD_REQUEST";
+    text += "\"}}";
+    return text;
 }
 
 Error Problem::error() const {

@@ -46,6 +46,10 @@ struct Problem {
     [[nodiscard]] Error error() const;
 };
 
+// One element of an answer's "errors": {"message": "...", "locations": [{"line": 1, "column": 2}], "extensions":
+// {"code": "GRAPHQL_PARSE_FAILED"}}, or BAD_REQUEST.
+[[nodiscard]] std::string error_json(const Problem& problem);
+
 // A pointer to a T, or to the problem that kept it from being.
 template <typename T>
 class [[nodiscard]] Outcome {

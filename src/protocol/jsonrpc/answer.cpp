@@ -16,6 +16,16 @@ std::string answer_to(std::string_view id_json, std::string_view member) {
 
 }  // namespace
 
+std::string error_answer(std::string_view id_json, std::int64_t code, std::string_view message) {
+    std::string text = answer_to(id_json, "error");
+    text += R"({"code": )";
+    text += std::to_string(code);
+    text += R"(, "message": ")";
+    append_json_escaped(text, message);
+    text += "\"}}";
+    return text;
+}
+
 std::string denied_error(std::string_view id_json, const policy::Verdict& verdict, std::int64_t code) {
     std::string text = answer_to(id_json, "error");
     text += R"({"code": )";

@@ -19,6 +19,13 @@ namespace weir::protocol::jsonrpc {
 // `code` when the configuration names none.
 inline constexpr std::int64_t kDeniedCode = 429;
 
+// Of JSON-RPC 2.0 5.1.
+inline constexpr std::int64_t kParseErrorCode = -32700;
+inline constexpr std::int64_t kInvalidRequestCode = -32600;
+
+// {"jsonrpc": "2.0", "id": ID, "error": {"code": CODE, "message": MESSAGE}}
+[[nodiscard]] std::string error_answer(std::string_view id_json, std::int64_t code, std::string_view message);
+
 // {"jsonrpc": "2.0", "id": ID, "error": {"code": 429, "message": "Rate limit exceeded: ...", "data": {"limit": 20,
 // ...}}} `id_json` as Call has it, here and below.
 [[nodiscard]] std::string denied_error(std::string_view id_json, const policy::Verdict& verdict,

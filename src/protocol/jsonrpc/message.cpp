@@ -6,97 +6,17 @@
 
 #include "policy/bounded_json.h"
 #include "policy/lenient_json.h"
-#include "policy/member_name.h"
+#include "protocol/jsonrpc/members.h"
 #include "protocol/jsonrpc/raw_json.h"
 
 namespace weir::protocol::jsonrpc {
 namespace {
 
 namespace dom = simdjson::dom;
-using policy::NameMatch;
-
-// Empty: nothing to object to. Else why the message can't be judged.
-using Reason = std::string_view;
-
-constexpr Reason kTwice = "a member is there twice with different values";
-constexpr Reason kCase = "a member's name differs from one of JSON-RPC's in case alone";
-constexpr Reason kNul = "a NUL within a name";
-constexpr Reason kNoText = "a method or a name that is no string";
 constexpr Reason kNestedBatch = "a batch within a batch";
 constexpr Reason kNoParams = "a call by name whose params are no object";
 constexpr Reason kDeep = "JSON that is nested too deeply";
 constexpr Reason kLenient = "JSON that only a lenient reader accepts";
-
-// What an object says of one member of interest.
-struct Seen {
-    bool there = false;
-    bool exact = false;
-    std::size_t index = 0;  // among the object's members
-    dom::element value;
-};
-
-bool has_nul(std::string_view text) {
-    return text.find('\0') != std::string_view::npos;
-}
-
-bool same_scalar(const dom::element& a, const dom::element& b) {
-    if (a.type() != b.type()) return false;
-    switch (a.type()) {
-        case dom::element_type::STRING:
-            return a.get_string().value_unsafe() == b.get_string().value_unsafe();
-        case dom::element_type::INT64:
-            return a.get_int64().value_unsafe() == b.get_int64().value_unsafe();
-        case dom::element_type::UINT64:
-            return a.get_uint64().value_unsafe() == b.get_uint64().value_unsafe();
-        case dom::element_type::DOUBLE:
-            return a.get_double().value_unsafe() == b.get_double().value_unsafe();
-        case dom::element_type::BOOL:
-            return a.get_bool().value_unsafe() == b.get_bool().value_unsafe();
-        case dom::element_type::NULL_VALUE:
-            return true;
-        default:
-            return false;
-    }
-}
-
-Reason note(Seen& seen, NameMatch match, std::size_t index, const dom::element& value) {
-    if (seen.there && !same_scalar(seen.value, value)) return kTwice;
-    const bool exact = match == NameMatch::kExact;
-    if (!seen.there || (exact && !seen.exact)) {
-        seen.index = index;
-        seen.value = value;
-    }
-    seen.there = true;
-    seen.exact = seen.exact || exact;
-    return {};
-}
-
-// Looks for the members called `names`, over all readings of an object.
-template <std::size_t kCount>
-Reason find_members(const dom::object& object, const std::array<std::string_view, kCount>& names,
-                    std::array<Seen, kCount>& seen) {
-    std::size_t index = 0;
-    for (const auto [name, value] : object) {
-        if (has_nul(name)) return kNul;
-        for (std::size_t i = 0; i < kCount; ++i) {
-            const NameMatch match = policy::match_name(name, names[i]);
-            if (match == NameMatch::kNone) continue;
-            if (const Reason reason = note(seen[i], match, index, value); !reason.empty()) return reason;
-            break;
-        }
-        ++index;
-    }
-    const bool folded = std::any_of(seen.begin(), seen.end(), [](const Seen& one) { return one.there && !one.exact; });
-    return folded ? kCase : Reason{};
-}
-
-// The text of a member, if it is there and not null.
-Reason text_of(const Seen& seen, std::optional<std::string_view>& text) {
-    if (!seen.there || seen.value.is_null()) return {};
-    if (!seen.value.is_string()) return kNoText;
-    text = seen.value.get_string().value_unsafe();
-    return has_nul(*text) ? kNul : Reason{};
-}
 
 // The member of `params` that says what a method is to act on; empty for other methods.
 std::string_view naming_member(std::string_view method) {
@@ -118,9 +38,7 @@ Reason read_name(const Seen& params, Call& call) {
 }
 
 std::string_view raw_id(std::string_view object, std::size_t index) {
-    RawValues values(object);
-    while (index-- > 0) static_cast<void>(values.next());
-    const std::string_view raw = values.next();
+    const std::string_view raw = raw_member(object, index);
     return raw.size() <= kIdBytesMax ? raw : "null";
 }
 

@@ -151,7 +151,7 @@ TEST(JsonRpcMessage, DoesNotJudgeANameThatDiffersInCaseAlone) {
          {R"({"Method":"a"})", R"({"method":"a","ID":1})", R"({"method":"tools/call","Params":{"name":"a"}})",
           R"({"method":"tools/call","params":{"NAME":"a"}})", "{\"method\":\"tools/call\",\"param\xC5\xBF\":{}}",
           R"({"method":"tools/call","param\u017f":{}})", R"({"Result":1})"}) {
-        EXPECT_EQ(told(body), "unjudgeable 1: a member's name differs from one of JSON-RPC's in case alone") << body;
+        EXPECT_EQ(told(body), "unjudgeable 1: a member's name differs from one of interest in case alone") << body;
     }
     EXPECT_TRUE(is_unjudgeable(R"({"method":"a","METHOD":"b"})"));
     EXPECT_TRUE(is_unjudgeable(R"({"METHOD":"b","method":"a"})"));

@@ -198,6 +198,17 @@ std::string filtered_extension_offer(const std::vector<http::Field>& fields) {
     return offer;
 }
 
+std::string without_server_context(std::string_view offer) {
+    constexpr std::string_view kParameter = "server_no_context_takeover";
+    std::string asked;
+    for_each_extension(offer, [&](std::string_view element) {
+        if (!asked.empty()) asked += ", ";
+        asked += element;
+        if (!has_parameter(element, kParameter)) asked.append("; ").append(kParameter);
+    });
+    return asked;
+}
+
 Result<std::optional<DeflateParameters>> accepted_deflate(const std::vector<http::Field>& response_fields,
                                                           std::optional<std::string_view> offer) {
     std::string_view accepted;

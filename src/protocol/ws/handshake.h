@@ -40,6 +40,11 @@ struct DeflateParameters {
 // touch could not be judged.
 [[nodiscard]] std::string filtered_extension_offer(const std::vector<http::Field>& fields);
 
+// The same offer, asking the server to compress each of its messages by itself (server_no_context_takeover, RFC 7692
+// 7.1.1.1), so that a proxy can read one without those before it. A server that accepts the offer says so in its
+// answer, which a client takes whether it has asked or not.
+[[nodiscard]] std::string without_server_context(std::string_view offer);
+
 // What the upstream's 101 accepted. nullopt: no extension. kMalformed: an extension that was not offered, or parameters
 // that RFC 7692 forbids. `offer` is what filtered_extension_offer gave; without one it is taken that permessage-deflate
 // was offered, with everything that it knows. Extension names are compared with case, as browsers do.

@@ -89,6 +89,15 @@ TEST(Extensions, OnlyDeflateIsOfferedOn) {
     EXPECT_EQ(filtered_extension_offer(extensions("permessage-deflates, deflate")), "");
 }
 
+TEST(Extensions, AskTheServerToKeepNoContextOnce) {
+    EXPECT_EQ(without_server_context(""), "");
+    EXPECT_EQ(without_server_context("permessage-deflate; client_max_window_bits"),
+              "permessage-deflate; client_max_window_bits; server_no_context_takeover");
+    EXPECT_EQ(
+        without_server_context("permessage-deflate;server_no_context_takeover, permessage-deflate; x=\"a,b\""),
+        "permessage-deflate;server_no_context_takeover, permessage-deflate; x=\"a,b\"; server_no_context_takeover");
+}
+
 TEST(Extensions, ReadsWhatTheUpstreamAccepted) {
     EXPECT_FALSE(*accepted_deflate({}));
     EXPECT_FALSE(*accepted_deflate(extensions("")));
