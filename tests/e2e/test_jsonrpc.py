@@ -105,13 +105,20 @@ def test_a_batch_counts_each_and_is_admitted_whole_or_not(weir, backend):
     assert quotas(post(gateway.port, "/rpc", call("eth_getLogs"))) == {"logs": 0, "reads": 7}
 
 
-@pytest.mark.parametrize("body", [b"", b"hello", b"\x00\x01", b"42"])
+@pytest.mark.parametrize("body", [b"hello", b"\x00\x01", b"-", b"<xml/>"])
 def test_what_is_no_call_is_a_parse_error_and_reaches_nobody(weir, backend, body):
     gateway = weir(backend, [ROUTE], limits=LIMITS)
     response = post(gateway.port, "/rpc", body)
     answer = json.loads(response.body)
     assert response.status == 400 and answer["id"] is None and answer["error"]["code"] == -32700
     assert backend.executed() == []
+
+
+@pytest.mark.parametrize("body", [b"42", b"{}", b'{"method": 1}', b"[]"])
+def test_json_that_is_no_call_costs_what_an_answer_to_it_costs(weir, backend, body):
+    gateway = weir(backend, [rpc(default="LOGS")], limits=LIMITS)
+    assert quotas(post(gateway.port, "/rpc", body)) == {"logs": 1}
+    assert quotas(post(gateway.port, "/rpc", call("x"))) == {"logs": 0}
 
 
 def test_a_batch_beyond_its_bound_reaches_nobody(weir, backend):
@@ -132,3 +139,4 @@ def test_requests_without_a_body_pass(weir, http_backend):
     gateway = weir(http_backend, [ROUTE], limits=LIMITS)
     response = http(gateway.port, "/rpc")
     assert response.status == 200 and quotas(response) == {}
+    assert post(gateway.port, "/rpc", b"").status == 200
