@@ -28,6 +28,11 @@ static_assert(kBucketsPerEventMax >= kLimitsPerRuleMax);
 // Tokens longer than this are not verified but invalid.
 inline constexpr std::size_t kTokenBytesMax = 8 * 1024;
 
+// Penalties: subjects whose denials are counted, subjects that are blocked at once, and how much of a name is kept.
+inline constexpr std::size_t kDenialCountersMax = 64 * 1024;
+inline constexpr std::size_t kBlocksMax = 16 * 1024;
+inline constexpr std::size_t kBlockedSubjectBytesMax = 256;
+
 // Nesting that is followed in JSON; deeper is "can't be judged".
 inline constexpr std::size_t kJsonDepthMax = 64;
 

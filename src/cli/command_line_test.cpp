@@ -159,6 +159,16 @@ TEST(ExplainCommand, SaysThatTheApplicationWouldBeAsked) {
     EXPECT_TRUE(has(outcome.out, "is asked about at http://127.0.0.1:8000 ('identity.lookup')")) << outcome.out;
 }
 
+TEST(ExplainCommand, NamesThePenaltyInForce) {
+    ExplainOptions options;
+    options.config.file = tree_path("examples/penalties.yaml");
+    options.path = "/ws/chat/";
+    const Outcome outcome = explain(options);
+    EXPECT_EQ(outcome.code, kDone) << outcome.err;
+    EXPECT_TRUE(has(outcome.out, "note      penalty: more than 100/10m denials block for 1h\n")) << outcome.out;
+    EXPECT_FALSE(has(explain(preset_options("/ws/agent-chat/")).out, "penalty"));
+}
+
 TEST(ExplainCommand, TheJsonHasTheShapeThatScriptsRelyOn) {
     ExplainOptions options = preset_options("/ws/agent-chat/");
     options.ip = "2001:db8:1:2::7";

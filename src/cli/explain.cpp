@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "config/describe.h"
 #include "config/tree.h"
+#include "config/values.h"
 #include "gateway/operation_judge.h"
 #include "policy/event.h"
 
@@ -122,6 +123,12 @@ class Explainer {
             all.notes.emplace_back("a request that carries a credential is asked about at " +
                                    config_.lookup->address.url +
                                    " ('identity.lookup'): --user and --tier stand for the answer");
+        }
+        if (config_.penalty) {
+            const config::Penalty& penalty = *config_.penalty;
+            all.notes.push_back("penalty: more than " + limit::format_rate(penalty.after) + " denials block for " +
+                                config::format_duration(penalty.block_for) +
+                                (config_.shadow ? "; shadow: logged, never blocked" : ""));
         }
         if (config_.shadow) all.notes.emplace_back("shadow: counted, never denied");
     }

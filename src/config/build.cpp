@@ -390,6 +390,11 @@ class Builder {
         config_->allow_subjects = subjects("allow");
         config_->block_addresses = networks("block");
         config_->block_subjects = subjects("block");
+        if (file_.has("penalty")) {
+            const Section penalty = file_.section("penalty");
+            config_->penalty = {.after = penalty.rate("after").value_or(limit::Rate{}),
+                                .block_for = penalty.duration("block_for")};
+        }
         for (Item& item : file_.section("cors").list("origins")) config_->cors_origins.push_back(std::move(item.text));
         config_->shadow = file_.boolean("shadow");
     }

@@ -123,6 +123,12 @@ struct Bounds {
     std::uint64_t upstream_idle_max = 64;     // pooled connections for each upstream address and worker
 };
 
+// A subject that is denied more often than `after` is blocked for `block_for`.
+struct Penalty {
+    limit::Rate after;
+    Nanos block_for{0};
+};
+
 enum class OnStoreError : std::uint8_t { kClosed, kOpen, kLocal };
 
 struct Config {
@@ -144,6 +150,7 @@ struct Config {
 
     std::vector<Cidr> allow_addresses, block_addresses;
     std::vector<std::string> allow_subjects, block_subjects;  // "user:monitoring"
+    std::optional<Penalty> penalty;                           // absent: denials never block
     std::vector<std::string> cors_origins;
     bool shadow = false;
 

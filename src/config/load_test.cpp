@@ -280,7 +280,13 @@ INSTANTIATE_TEST_SUITE_P(
             "interface are not available in this version\n"},
         Bad{"tls: {certificate: a, key: b}\n", "weir.yaml:2:1: 'tls' is not available in this version\n"},
         Bad{"service: {listen: 127.0.0.1:1}\n", "weir.yaml:2:1: 'service' is not available in this version\n"},
-        Bad{"penalty: {after: 1/m}\n", "weir.yaml:2:1: 'penalty' is not available in this version\n"},
+        Bad{"penalty: {after: often}\n",
+            "weir.yaml:2:18: penalty.after: found 'often', expected a rate such as 30/m, 5/10s or 3/h\n"},
+        Bad{"penalty: {block_for: 100ms}\n",
+            "weir.yaml:2:22: penalty.block_for: found '100ms', expected a duration such as 20ms, 10s, 5m, 1h or 2d "
+            "from 1s to 366d\n"},
+        Bad{"penalty: {for: 1h}\n", "weir.yaml:2:11: unknown key 'for', expected one of after, block_for\n"},
+        Bad{"penalty: 1h\n", "weir.yaml:2:10: penalty: found '1h', expected a map of keys\n"},
         Bad{"identity: {lookup: {cache: 1s}}\n",
             "weir.yaml:2:20: identity.lookup: expected 'url', where the application is asked\n"},
         Bad{"identity: {lookup: {url: https://a/who}}\n",
@@ -577,6 +583,24 @@ TEST(Load, TheEffectiveConfigurationStandsWithoutTheEnvironment) {
     EXPECT_EQ(effective_text(again, true), effective_text(sources, true));
 }
 
+TEST(Load, APenaltyIsThereWhenItsKeyIs) {
+    EXPECT_FALSE(load_text(std::string(kUpstream)).config->penalty);
+    const Loaded set = load_text(std::string(kUpstream) + "penalty: {after: 5/30s, block_for: 90s}\n");
+    ASSERT_TRUE(set.config && set.config->penalty) << messages(set.problems);
+    EXPECT_EQ(set.config->penalty->after, (limit::Rate{.count = 5, .period = std::chrono::seconds(30)}));
+    EXPECT_EQ(set.config->penalty->block_for, std::chrono::seconds(90));
+    const Loaded plain = load_text(std::string(kUpstream) + "penalty: {}\n");
+    ASSERT_TRUE(plain.config && plain.config->penalty);
+    EXPECT_EQ(plain.config->penalty->after, (limit::Rate{.count = 100, .period = std::chrono::minutes(10)}));
+    EXPECT_EQ(plain.config->penalty->block_for, std::chrono::hours(1));
+    Sources sources;
+    sources.text = std::string(kUpstream);
+    EXPECT_EQ(effective_text(sources, false).find("penalty"), std::string::npos) << "absent is not the default";
+    sources.text += "penalty: {after: 5/30s}\n";
+    EXPECT_NE(effective_text(sources, false).find("penalty:\n  after: 5/30s\n  block_for: 1h\n"), std::string::npos)
+        << effective_text(sources, false);
+}
+
 TEST(Load, BooleansAreThoseOfTheCoreSchema) {
     for (const auto& [text, value] : {std::pair("true", true),
                                       {"True", true},
@@ -612,7 +636,8 @@ TEST(Load, TheEffectiveConfigurationShowsWhatWon) {
 }
 
 TEST(Examples, AreValid) {
-    for (const char* path : {"examples/weir.yaml", "examples/quickstart.yaml", "examples/sessions.yaml"}) {
+    for (const char* path :
+         {"examples/weir.yaml", "examples/quickstart.yaml", "examples/sessions.yaml", "examples/penalties.yaml"}) {
         const Loaded loaded = load_text(tree_file(path), {kSecret});
         EXPECT_EQ(messages(loaded.problems), "") << path;
         EXPECT_EQ(messages(loaded.warnings), "") << path;

@@ -15,6 +15,13 @@ bool all_allow(std::span<const limit::Decision> decisions) {
 
 }  // namespace
 
+bool is_exempt(const config::Config& config, const policy::Caller& caller, std::string_view subject) {
+    const auto allows = [&](const Cidr& range) { return caller.address_known && range.contains(caller.address); };
+    return config.disabled || std::any_of(config.allow_addresses.begin(), config.allow_addresses.end(), allows) ||
+           std::find(config.allow_subjects.begin(), config.allow_subjects.end(), subject) !=
+               config.allow_subjects.end();
+}
+
 // A decision that the store answers later: what it writes to must stay where it is.
 struct Admission::Pending final : limit::TakeWaiter {
     explicit Pending(Admission& owner) : admission(owner) {}
@@ -41,11 +48,7 @@ CallerPlan Admission::plan(const Snapshot& snapshot, const policy::Caller& calle
     const config::Config& config = *snapshot.config;
     plan.tier = caller.tier;
     plan.subject = policy::subject_of(caller, {}, connection_id, config.subject);
-    const auto allows = [&](const Cidr& range) { return caller.address_known && range.contains(caller.address); };
-    plan.exempt = config.disabled ||
-                  std::any_of(config.allow_addresses.begin(), config.allow_addresses.end(), allows) ||
-                  std::find(config.allow_subjects.begin(), config.allow_subjects.end(), plan.subject) !=
-                      config.allow_subjects.end();
+    plan.exempt = is_exempt(config, caller, plan.subject);
     for (const auto* limits : rules) {
         RulePlan rule;
         rule.begin = static_cast<std::uint32_t>(plan.takes.size());
@@ -239,6 +242,8 @@ void Admission::finish(const EventContext& context, const RulePlan& rule, std::s
             count(context, id, &LimitCells::ByTier::allowed);
         }
     }
+    // What a store that fails denies is not the caller's doing.
+    if (!admitted && !by_policy) count_denial(context, false, now);
 }
 
 void Admission::take_shadow(const EventContext& context, const RulePlan& rule, MonoTime now) {
@@ -250,15 +255,46 @@ void Admission::take_shadow(const EventContext& context, const RulePlan& rule, M
     if (shared_.local == nullptr) return;
     const auto takes = std::span(plan.takes).subspan(begin, rule.shadow);
     shared_.local->take_now(takes, now, std::span(decisions).first(rule.shadow));
+    bool would_deny = false;
     for (std::size_t i = 0; i < rule.shadow; ++i) {
         const policy::LimitId id = plan.limits[begin + i];
         if (decisions[i].allowed) {
             count(context, id, &LimitCells::ByTier::allowed);
             continue;
         }
+        const policy::Limit& limit = context.snapshot->config->limits->at(id);
         count(context, id, &LimitCells::ByTier::shadow_denied);
-        log_denial(context, {&context.snapshot->config->limits->at(id), takes[i].rule, decisions[i]}, now, true);
+        log_denial(context, {&limit, takes[i].rule, decisions[i]}, now, true);
+        would_deny = would_deny || !limit.shadow;
     }
+    // With `shadow` for everything, what would be denied counts for the penalty that would follow; a limit that is in
+    // shadow by itself denies nothing.
+    if (would_deny) count_denial(context, true, now);
+}
+
+// The caller's own subject pays, whoever the limit counts.
+void Admission::count_denial(const EventContext& context, bool shadow, MonoTime now) {
+    const std::optional<config::Penalty>& penalty = context.snapshot->config->penalty;
+    if (!penalty || context.marks) return;
+    const std::string& subject = context.plan->subject;
+    if (!shared_.penalties.count_denial(subject, *penalty, shadow, now)) return;
+    shard_.add(shadow ? context.route->cells.shadow_penalties : context.route->cells.penalties);
+    const std::string address = context.address->to_string();
+    shared_.log.write(LogLevel::kWarning, shadow ? "subject would be blocked (shadow)" : "subject blocked",
+                      {{"subject", subject},
+                       {"route", context.route->route->name},
+                       {"address", address},
+                       {"denials", static_cast<std::int64_t>(penalty->after.count + 1)},
+                       {"seconds", static_cast<std::int64_t>(limit::whole_seconds_up(penalty->block_for))}});
+}
+
+std::optional<PenaltyBox::Block> Admission::block_of(const config::Config& config, const policy::Caller& caller,
+                                                     std::string_view subject, MonoTime now) {
+    if (shared_.penalties.empty()) return std::nullopt;
+    auto block = shared_.penalties.find(subject, now);
+    const bool by_penalty = block && block->origin == PenaltyBox::Origin::kPenalty;
+    if (by_penalty && (!config.penalty || config.shadow || is_exempt(config, caller, subject))) return std::nullopt;
+    return block;
 }
 
 void Admission::count(const EventContext& context, policy::LimitId limit, metrics::Cell LimitCells::ByTier::*outcome,

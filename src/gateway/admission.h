@@ -77,7 +77,12 @@ struct EventContext {
     bool needs_verdicts = true;
     // Told when the answer comes later. All that is pointed to here must live until then.
     AdmissionWaiter* waiter = nullptr;
+    // A denied event passes all the same (`on_limit: mark`), so that it is no denial to `penalty`.
+    bool marks = false;
 };
+
+// Of `allow`, or limiting is disabled.
+[[nodiscard]] bool is_exempt(const config::Config& config, const policy::Caller& caller, std::string_view subject);
 
 class Admission {
   public:
@@ -104,6 +109,10 @@ class Admission {
     // aren't, or when that can't be said at once; nothing was taken then, and each is to be decided by itself.
     [[nodiscard]] bool take_run(const EventContext& context, const RulePlan& rule, std::uint32_t events, MonoTime now);
 
+    // The block that keeps this caller out now: a penalty, unless the configuration exempts it or has none any more.
+    [[nodiscard]] std::optional<PenaltyBox::Block> block_of(const config::Config& config, const policy::Caller& caller,
+                                                            std::string_view subject, MonoTime now);
+
     // Now and then: writes what the denial log left out; with `everything` also what is not due yet.
     void tick(MonoTime now, bool everything = false);
     // A refusal that no limit made ("blocked"): logged as denials are, under `what` in place of a limit.
@@ -124,6 +133,7 @@ class Admission {
     [[nodiscard]] log::DenialLog::Answer ask_denial_log(const log::Denial& denial, MonoTime now);
     void log_denial(const EventContext& context, const policy::Verdict& verdict, MonoTime now, bool shadow);
     void write_denial(const log::Denial& denial, std::uint64_t left_out, std::string_view message);
+    void count_denial(const EventContext& context, bool shadow, MonoTime now);
     void on_late_answer(Pending& pending, const Result<void>& outcome);
 
     Shared& shared_;

@@ -19,13 +19,14 @@ using policy::LimitId;
 struct Line {
     std::string message;
     std::string text;  // "subject=user:42 left_out=3 ..."
+    LogLevel level = LogLevel::kInfo;
 };
 
 class LogSpy final : public log::Logger {
   public:
     bool enabled(LogLevel) const override { return true; }
-    void write(LogLevel, std::string_view message, std::initializer_list<log::LogField> fields) override {
-        Line line{std::string(message), {}};
+    void write(LogLevel level, std::string_view message, std::initializer_list<log::LogField> fields) override {
+        Line line{std::string(message), {}, level};
         for (const log::LogField& field : fields) {
             line.text += std::string(field.name) + "=";
             if (const auto* text = std::get_if<std::string_view>(&field.value)) line.text += *text;
@@ -148,6 +149,27 @@ class AdmissionTest : public testing::Test {
         return admission_->decide(
             {snapshot_.get(), &snapshot_->routes.front(), &plan, &caller_.address, true, &waiter_}, plan.rules.front(),
             now_);
+    }
+    // A penalty after three denials in a minute.
+    void set_penalty() {
+        config_.penalty = config::Penalty{.after = {.count = 3, .period = std::chrono::seconds(60)},
+                                          .block_for = std::chrono::hours(1)};
+    }
+    void deny(const CallerPlan& plan, int times) {
+        for (int i = 0; i < times; ++i) EXPECT_FALSE(decide(plan)->passes);
+    }
+    std::optional<PenaltyBox::Block> block() {
+        return admission_->block_of(*snapshot_->config, caller_, "user:42", now_);
+    }
+    std::vector<Line> lines_of(std::string_view message) {
+        std::vector<Line> found;
+        for (const Line& line : log_.lines) {
+            if (line.message == message) found.push_back(line);
+        }
+        return found;
+    }
+    std::int64_t penalties(std::string_view outcome) {
+        return registry_.value(registry_.cell(metrics::Family::kPenalties, {"chat", outcome}));
     }
     std::int64_t counted(std::string_view limit, std::string_view outcome) {
         return registry_.value(registry_.cell(metrics::Family::kDecisions, {"chat", limit, "authenticated", outcome}));
@@ -398,6 +420,136 @@ TEST_F(AdmissionTest, AppliesThePolicyToALateFailure) {
     EXPECT_FALSE(waiter_.outcomes[0].passes);
     EXPECT_TRUE(waiter_.outcomes[0].store_failed);
     EXPECT_EQ(counted("B", "error_closed"), 1);
+}
+
+TEST_F(AdmissionTest, BlocksASubjectThatIsDeniedTooOftenWhicheverLimitDenies) {
+    set_penalty();
+    start();
+    const CallerPlan a = plan({"A"});
+    const CallerPlan b = plan({"B"});
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(decide(a)->passes);
+    EXPECT_TRUE(decide(b)->passes);
+    deny(a, 1);
+    deny(b, 2);
+    EXPECT_FALSE(block());
+    EXPECT_EQ(penalties("blocked"), 0);
+    deny(a, 10);
+    const auto blocked = block();
+    ASSERT_TRUE(blocked);
+    EXPECT_EQ(blocked->until, now_ + std::chrono::hours(1));
+    EXPECT_EQ(penalties("blocked"), 1);
+    const auto lines = lines_of("subject blocked");
+    ASSERT_EQ(lines.size(), 1U);
+    EXPECT_EQ(lines[0].level, LogLevel::kWarning);
+    EXPECT_EQ(lines[0].text, "subject=user:42 route=chat address=203.0.113.7 denials=4 seconds=3600 ");
+    now_ += std::chrono::hours(1);
+    EXPECT_FALSE(block());
+}
+
+TEST_F(AdmissionTest, AnEventThatSeveralLimitsDenyIsOneDenial) {
+    set_penalty();
+    start();
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(decide(plan({"A"}))->passes);
+    EXPECT_TRUE(decide(plan({"B"}))->passes);
+    deny(plan({"A", "B"}), 3);
+    EXPECT_FALSE(block());
+    deny(plan({"A", "B"}), 1);
+    EXPECT_TRUE(block());
+}
+
+TEST_F(AdmissionTest, WithoutAPenaltyNobodyIsBlocked) {
+    start();
+    const CallerPlan b = plan({"B"});
+    EXPECT_TRUE(decide(b)->passes);
+    deny(b, 100);
+    EXPECT_FALSE(block());
+    EXPECT_TRUE(shared_->penalties.empty());
+}
+
+TEST_F(AdmissionTest, ABlockHoldsOnlyAsLongAsTheConfigurationHasPenaltiesAndEnforcesThem) {
+    set_penalty();
+    start();
+    const CallerPlan b = plan({"B"});
+    EXPECT_TRUE(decide(b)->passes);
+    deny(b, 4);
+    ASSERT_TRUE(block());
+    const auto holds = [&](auto&& change) {
+        config::Config other;
+        other.penalty = snapshot_->config->penalty;
+        change(other);
+        return admission_->block_of(other, caller_, "user:42", now_).has_value();
+    };
+    EXPECT_TRUE(holds([](config::Config& config) { config.penalty->after.count = 1000; }));
+    EXPECT_FALSE(holds([](config::Config& config) { config.penalty.reset(); }));
+    EXPECT_FALSE(holds([](config::Config& config) { config.shadow = true; }));
+    EXPECT_FALSE(holds([](config::Config& config) { config.allow_subjects = {"user:42"}; }));
+    EXPECT_FALSE(holds([](config::Config& config) { config.allow_addresses = {*Cidr::parse("203.0.113.0/24")}; }));
+    EXPECT_FALSE(holds([](config::Config& config) { config.disabled = true; }));
+    // What an operator blocks stays blocked, as what `block` lists does.
+    ASSERT_TRUE(shared_->penalties.block("user:42", now_ + std::chrono::hours(1), "abuse", now_));
+    EXPECT_TRUE(holds([](config::Config& config) { config.penalty.reset(); }));
+    EXPECT_TRUE(holds([](config::Config& config) { config.allow_subjects = {"user:42"}; }));
+}
+
+TEST_F(AdmissionTest, ALimitInShadowDeniesNothingThatAPenaltyCounts) {
+    set_penalty();
+    start();
+    const CallerPlan shadowed = plan({"S"});
+    for (int i = 0; i < 20; ++i) EXPECT_TRUE(decide(shadowed)->passes);
+    EXPECT_GE(counted("S", "shadow_denied"), 18);
+    EXPECT_TRUE(shared_->penalties.list(now_).empty());
+}
+
+TEST_F(AdmissionTest, WithShadowForEverythingAPenaltyIsToldOnceAndHoldsForNobody) {
+    set_penalty();
+    config_.shadow = true;
+    start();
+    const CallerPlan b = plan({"B"});
+    const CallerPlan shadowed = plan({"S"});
+    for (int i = 0; i < 20; ++i) EXPECT_TRUE(decide(shadowed)->passes);
+    EXPECT_EQ(penalties("shadow_blocked"), 0) << "S denies nothing even without `shadow` for everything";
+    for (int i = 0; i < 20; ++i) EXPECT_TRUE(decide(b)->passes);
+    EXPECT_FALSE(block());
+    EXPECT_EQ(lines_of("subject would be blocked (shadow)").size(), 1U);
+    EXPECT_TRUE(lines_of("subject blocked").empty());
+    EXPECT_EQ(penalties("shadow_blocked"), 1);
+    EXPECT_EQ(penalties("blocked"), 0);
+}
+
+TEST_F(AdmissionTest, WhatAFailedStoreDeniesIsNoDenialToAPenalty) {
+    set_penalty();
+    start();
+    store_.mood = FakeStore::Mood::kFails;
+    const CallerPlan b = plan({"B"});
+    deny(b, 20);
+    EXPECT_FALSE(block());
+    store_.mood = FakeStore::Mood::kAnswers;
+    EXPECT_TRUE(decide(b)->passes);
+    deny(b, 4);
+    EXPECT_TRUE(block());
+}
+
+TEST_F(AdmissionTest, ADenialThatComesLaterCountsToo) {
+    set_penalty();
+    start();
+    store_.mood = FakeStore::Mood::kWaits;
+    const CallerPlan b = plan({"B"});
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(decide(b), nullptr);
+    for (int i = 0; i < 4; ++i) store_.answer_one();
+    EXPECT_FALSE(block());
+    store_.answer_one();
+    EXPECT_TRUE(block());
+}
+
+TEST_F(AdmissionTest, WhatIsMarkedAndPassesIsNoDenialToAPenalty) {
+    set_penalty();
+    start();
+    const CallerPlan b = plan({"B"});
+    EventContext context{snapshot_.get(), &snapshot_->routes.front(), &b, &caller_.address, true, &waiter_};
+    context.marks = true;
+    for (int i = 0; i < 20; ++i) (void)admission_->decide(context, b.rules.front(), now_);
+    EXPECT_EQ(counted("B", "denied"), 19);
+    EXPECT_FALSE(block());
 }
 
 TEST_F(AdmissionTest, LetsARuleWithoutLimitsPassWithoutAsking) {

@@ -108,6 +108,7 @@ class Connection final : public AdmissionWaiter, public RelayHost {
     void identify_and_admit(const protocol::http::RequestHead& request);
     [[nodiscard]] std::string subject() const;
     [[nodiscard]] bool refuse_blocked();
+    [[nodiscard]] bool refuse_penalised();
     [[nodiscard]] bool look_up(const protocol::http::RequestHead& request);
     [[nodiscard]] bool believe(const identity::LookupAnswer& answer);
     void lookup_ended(const identity::LookupAnswer& answer);

@@ -80,11 +80,38 @@ bool Connection::refuse_blocked() {
     return true;
 }
 
+// Told until when, where a browser's page can read it: on a WebSocket in a Close, as limits are.
+bool Connection::refuse_penalised() {
+    const config::Route& route = *exchange_->route->route;
+    const std::string who = subject();
+    const MonoTime now = worker_.reactor().now();
+    const auto block = worker_.admission().block_of(*exchange_->snapshot->config, exchange_->who.caller, who, now);
+    if (!block) return false;
+    log_refusal("blocked", who);
+    count_connection(&RouteCells::blocked);
+    const std::uint64_t seconds = limit::whole_seconds_up(block->until - now);
+    const std::string why = policy::blocked_sentence(seconds, block->reason);
+    const bool as_websocket = exchange_->websocket && route.websocket.has_value();
+    if (as_websocket && route.websocket->on_connect_limit != config::OnLimit::kHttp429) {
+        deny_websocket(ws::close_code::kRateLimited, why);
+        return true;
+    }
+    const std::string body = why + "\n";
+    const std::string fields = "Retry-After: " + std::to_string(seconds) + "\r\n" + exchange_->cors_fields;
+    send_answer({.status = 403,
+                 .body = body,
+                 .extra_fields = fields,
+                 .keep_alive = false,
+                 .head_request = exchange_->method == "HEAD"});
+    return true;
+}
+
 // Whether the caller is to be known before the request goes on, and is not yet: then it waits, or was refused.
 bool Connection::look_up(const http::RequestHead& request) {
     Exchange& exchange = *exchange_;
     LookupCache* cache = exchange.snapshot->lookup.get();
-    const bool matters = exchange.route->limited || !exchange.snapshot->config->block_subjects.empty();
+    const bool matters = exchange.route->limited || !exchange.snapshot->config->block_subjects.empty() ||
+                         !worker_.shared().penalties.empty();
     if (cache == nullptr || !matters || exchange.who.user_of_proxy || is_preflight(request)) return false;
     const auto credentials = identity::credentials_of(request, cache->options().forward);
     if (credentials.empty()) return false;
@@ -157,6 +184,8 @@ void Connection::admit(const http::RequestHead& request) {
     Exchange& exchange = *exchange_;
     const config::Route& route = *exchange.route->route;
     const config::Config& config = *exchange.snapshot->config;
+    // A preflight passes: without it a page could not read the 403 of the request that follows.
+    if (!is_preflight(request) && refuse_penalised()) return;
     const bool limited_as_websocket = exchange.websocket && route.websocket.has_value();
     if (!limited_as_websocket) {
         if (is_preflight(request) || !inspect(request)) admit_event(request, {});
@@ -222,8 +251,11 @@ std::uint64_t Connection::http_cost(const http::RequestHead& request) const {
 void Connection::decide(const http::RequestHead& request) {
     Exchange& exchange = *exchange_;
     state_ = State::kAdmitting;
-    const EventContext context{exchange.snapshot.get(),      exchange.route, &exchange.plan,
-                               &exchange.who.caller.address, true,           this};
+    EventContext context{exchange.snapshot.get(),      exchange.route, &exchange.plan,
+                         &exchange.who.caller.address, true,           this};
+    const config::Route& route = *exchange.route->route;
+    const bool as_websocket = exchange.websocket && route.websocket.has_value();
+    context.marks = (as_websocket ? route.websocket->on_connect_limit : route.http.on_limit) == config::OnLimit::kMark;
     const AdmissionOutcome* outcome =
         worker_.admission().decide(context, exchange.plan.rules.front(), worker_.reactor().now());
     if (outcome == nullptr) {

@@ -159,6 +159,9 @@ void Gateway::refresh_metrics() {
                               static_cast<std::int64_t>(table_->size()));
     dependencies_.metrics.set(dependencies_.metrics.cell(Family::kBucketEvictions, {}),
                               static_cast<std::int64_t>(table_->evictions()));
+    shared_->penalties.expire(dependencies_.clock.now());
+    dependencies_.metrics.set(dependencies_.metrics.cell(Family::kBlockedSubjects, {}),
+                              static_cast<std::int64_t>(shared_->penalties.size()));
     const auto snapshot = shared_->snapshot();
     dependencies_.metrics.set(dependencies_.metrics.cell(Family::kLookupEntries, {}),
                               snapshot->lookup == nullptr ? 0 : static_cast<std::int64_t>(snapshot->lookup->size()));

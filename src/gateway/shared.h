@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "base/clock.h"
+#include "gateway/penalty_box.h"
 #include "gateway/snapshot.h"
 #include "limit/store.h"
 #include "limit/table.h"
@@ -43,6 +44,7 @@ struct Shared {
     HashKey hash_key;
 
     ConnectionCounts counts;
+    PenaltyBox penalties;
     // One line for a subject and limit in an interval, whichever worker denies. Asked on the way of a denial only.
     std::mutex denials_mutex;
     log::DenialLog denials;
@@ -65,6 +67,7 @@ struct Shared {
           metrics(registry),
           log(logger),
           hash_key(key),
+          penalties({.hash_key = key}),
           denials({.hash_key = key}) {}
 
   private:

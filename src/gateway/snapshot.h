@@ -27,6 +27,7 @@ struct LimitCells {
 struct RouteCells {
     metrics::Cell connections;  // gauge
     metrics::Cell accepted, denied, refused, rejected, blocked, upstream_error;
+    metrics::Cell penalties, shadow_penalties;
     metrics::Cell messages_in, messages_out, bytes_in, bytes_out;
     std::vector<LimitCells> limits;  // by LimitId; empty for limits that the route does not use
 };

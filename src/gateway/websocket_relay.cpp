@@ -119,6 +119,11 @@ void WebsocketRelay::on_downstream(net::Slice bytes) {
     if (!upstream_end_) last_activity_ = last_client_;
     worker_.shard().add(route_->cells.bytes_in, static_cast<std::int64_t>(bytes.size()));
     if (snapshot_seen_ != worker_.generation() && stream_.between_messages()) adopt_snapshot();
+    look_for_block();
+    if (!too_often_.empty()) {
+        close_when_denied_too_often();
+        return;
+    }
     const std::uint64_t messages_before = stream_.messages_passed();
     stream_.receive(std::move(bytes), *this, worker_.tools(), worker_.reactor().blocks());
     worker_.shard().add(route_->cells.messages_in,
@@ -213,6 +218,8 @@ void WebsocketRelay::on_admission(const AdmissionOutcome& outcome) {
 
 void WebsocketRelay::on_denied(const AdmissionOutcome& outcome) {
     const config::WebsocketRoute& websocket = *route_->route->websocket;
+    look_for_block();
+    if (!too_often_.empty()) return;
     if (websocket.close_after) {
         if (!limit::take(close_after_rule_, close_after_, now(), 1).allowed) {
             too_often_ = policy::close_reason(policy::tightest(outcome.all()));
@@ -220,6 +227,16 @@ void WebsocketRelay::on_denied(const AdmissionOutcome& outcome) {
         }
     }
     answer(outcome);
+}
+
+// Somebody was blocked since the last look, by any worker: perhaps this caller.
+void WebsocketRelay::look_for_block() {
+    const std::uint64_t generation = worker_.shared().penalties.generation();
+    if (generation == blocks_seen_) return;
+    blocks_seen_ = generation;
+    const MonoTime time = now();
+    const auto block = worker_.admission().block_of(*worker_.snapshot()->config, caller_, plan_.subject, time);
+    if (block) too_often_ = policy::blocked_sentence(limit::whole_seconds_up(block->until - time), block->reason);
 }
 
 // Not from inside the stream's walk: what passed before the denied message has not been forwarded yet, and would be cut
@@ -457,6 +474,8 @@ Nanos WebsocketRelay::next_closing_check() {
 }
 
 void WebsocketRelay::on_tick() {
+    if (!own_closing_ && !ended_) look_for_block();
+    close_when_denied_too_often();
     const bool holds = stream_.holds_control_frames();
     if (holds && held_last_tick_ && !ended_) stream_.let_controls_pass(*this, worker_.reactor().blocks());
     held_last_tick_ = holds;

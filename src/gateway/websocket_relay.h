@@ -67,7 +67,8 @@ class WebsocketRelay final : public ClientStreamSink, public ServerMessageSink, 
     void close(std::uint16_t code, std::string_view reason);
     // Returns when to call again. Idle, ping and close time-outs.
     [[nodiscard]] Nanos on_timer();
-    // A second has passed: a held message with a control frame behind it must not wait for ever.
+    // A second has passed: a held message with a control frame behind it must not wait for ever, and a caller that was
+    // blocked meanwhile may be silent.
     void on_tick();
     [[nodiscard]] bool ended() const { return ended_; }
     [[nodiscard]] bool awaits_decision() const { return stream_.pending(); }
@@ -95,6 +96,7 @@ class WebsocketRelay final : public ClientStreamSink, public ServerMessageSink, 
     void plan();
     [[nodiscard]] StreamRules stream_rules() const;
     void on_denied(const AdmissionOutcome& outcome);
+    void look_for_block();
     void close_when_denied_too_often();
     void answer(const AdmissionOutcome& outcome);
     [[nodiscard]] bool may_answer();
@@ -137,7 +139,8 @@ class WebsocketRelay final : public ClientStreamSink, public ServerMessageSink, 
     ServerStream server_;
     std::vector<net::Slice> answers_;  // of Weir's own, waiting for a boundary
     std::string own_close_;            // Close frame for the client, waiting for a boundary
-    std::string too_often_;            // why: it was denied more often than `close_after` allows
+    std::string too_often_;            // why: it was denied more often than `close_after` or `penalty` allows
+    std::uint64_t blocks_seen_ = 0;    // PenaltyBox::generation() when its caller was last looked for there
     limit::BucketState notify_{};
     limit::BucketState close_after_{};
     limit::BucketRule notify_rule_{};

@@ -280,8 +280,16 @@ void Worker::tick() {
     admission_.tick(now);
     pool_->expire(now, false, [&](net::SocketId socket) { close_upstream(socket); });
     lookups_.close_idle(false);
+    tend_penalties(now);
     for_each_connection([](Connection& connection) { connection.on_tick(); });
     if (draining_ && now >= drain_until_) end_drain();
+}
+
+// Of the newest configuration, which this worker may not have taken up yet: a penalty that another has set under it
+// must not be lifted.
+void Worker::tend_penalties(MonoTime now) {
+    shared_.penalties.expire(now);
+    if (!shared_.snapshot()->config->penalty) shared_.penalties.lift_penalties();
 }
 
 void Worker::end_drain() {

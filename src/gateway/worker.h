@@ -112,6 +112,7 @@ class Worker final : public net::ReactorEvents, public LookupListener {
     void begin_drain();
     void end_drain();
     void tick();
+    void tend_penalties(MonoTime now);
     void deliver_lookups();
     void close_pooled();
     void close_upstream(net::SocketId socket);

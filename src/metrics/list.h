@@ -27,6 +27,8 @@ enum class Family : std::uint8_t {
     kLookups,
     kLookupSeconds,
     kLookupEntries,
+    kPenalties,
+    kBlockedSubjects,
     kBuildInfo,
     kCount_,
 };
@@ -64,6 +66,9 @@ inline constexpr std::string_view kRefused = "refused";
 inline constexpr std::string_view kRejected = "rejected";
 inline constexpr std::string_view kBlocked = "blocked";
 inline constexpr std::string_view kUpstreamError = "upstream_error";
+
+// weir_penalties_total{outcome}; `blocked` as above
+inline constexpr std::string_view kShadowBlocked = "shadow_blocked";
 
 // {direction}
 inline constexpr std::string_view kUpstream = "upstream";
@@ -147,7 +152,8 @@ inline constexpr std::array<FamilyRow, kFamilies> kList{{
         "`accepted` (the backend took it), `denied` (a limit), `refused` (a bound on connections, `bounds` or "
         "`max_connections`), `rejected` (a token that does not verify, with `on_invalid: reject`, or a caller who "
         "could not be asked about, with `on_error: reject`), `blocked` (the "
-        "block list), `upstream_error` (no backend could be reached, or it did not answer with a valid 101)"}}}},
+        "block list, or a penalty), `upstream_error` (no backend could be reached, or it did not answer with a valid "
+        "101)"}}}},
     {Family::kMessages,
      "weir_messages_total",
      Kind::kCounter,
@@ -190,6 +196,13 @@ inline constexpr std::array<FamilyRow, kFamilies> kList{{
      {},
      {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5}},
     {Family::kLookupEntries, "weir_lookup_entries", Kind::kGauge, "Answers of `identity.lookup` that are kept now."},
+    {Family::kPenalties,
+     "weir_penalties_total",
+     Kind::kCounter,
+     "Subjects that were denied more often than `penalty` allows, by the route of the denial that was one too many.",
+     {{kRouteLabel, {"outcome", "`blocked`, `shadow_blocked` (would have been, and was not since `shadow` is on)"}}}},
+    {Family::kBlockedSubjects, "weir_blocked_subjects", Kind::kGauge,
+     "Subjects that are blocked for a time now; those of the block list do not count."},
     {Family::kBuildInfo,
      "weir_build_info",
      Kind::kGauge,

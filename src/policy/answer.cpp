@@ -84,6 +84,14 @@ std::string close_reason(const Verdict& verdict) {
     return reason;
 }
 
+std::string blocked_sentence(std::uint64_t seconds, std::string_view reason) {
+    std::string sentence = "Blocked for ";
+    append_number(sentence, seconds);
+    sentence += seconds == 1 ? " second: " : " seconds: ";
+    sentence += reason;
+    return sentence;
+}
+
 std::string exceeded_sentence(const Verdict& verdict) {
     std::string sentence = "Rate limit exceeded: Max ";
     append_number(sentence, verdict.rule->rate.count);

@@ -28,6 +28,9 @@ struct Verdict {
 [[nodiscard]] std::string close_reason(const Verdict& verdict);       // "Rate limit exceeded: 30/minute"
 [[nodiscard]] std::string rate_limited_text(const Verdict& verdict);  // {"type": "RATE_LIMITED", ...}
 
+// "Blocked for 3600 seconds: too many denied requests": why a connection is refused or closed.
+[[nodiscard]] std::string blocked_sentence(std::uint64_t seconds, std::string_view reason);
+
 // The parts that answers of several protocols share.
 // "Rate limit exceeded: Max 20 requests per minute. Please try again later."
 [[nodiscard]] std::string exceeded_sentence(const Verdict& verdict);

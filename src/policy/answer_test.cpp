@@ -68,6 +68,12 @@ TEST(CloseReason, NamesTheRate) {
         123U);
 }
 
+TEST(BlockedSentence, SaysForHowLongAndWhy) {
+    EXPECT_EQ(blocked_sentence(3600, "too many denied requests"), "Blocked for 3600 seconds: too many denied requests");
+    EXPECT_EQ(blocked_sentence(1, "abuse"), "Blocked for 1 second: abuse");
+    EXPECT_LE(blocked_sentence(UINT64_MAX, "too many denied requests").size(), 123U);
+}
+
 TEST(AnswerTemplate, ReplacesWhatItKnowsAndLeavesOtherBraces) {
     Verdicts verdicts;
     const Verdict& verdict = denied_ai_query(verdicts);

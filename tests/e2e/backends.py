@@ -248,7 +248,7 @@ class GraphqlBackend:
 
     def __init__(self):
         self.process = subprocess.Popen(
-            ["node", str(HERE / "node" / "graphql_backend.mjs")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            ["node", str(HERE / "node" / "graphql_ws_backend.mjs")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         ports = json.loads(self.process.stdout.readline())
         self.port = ports["port"]

@@ -1,76 +1,51 @@
-// A GraphQL server: over HTTP and npm graphql-ws on one port, npm subscriptions-transport-ws (the older protocol) on
-// another. Prints both ports, and which fields were run when its stdin ends.
+// A GraphQL server that is not ours, on any path. Usage: node graphql_backend.mjs graphql-http|apollo
+// Prints its port, and that of a server beside it: GET answers which root fields it has executed, POST forgets them.
 import { createServer } from 'node:http';
-import { buildSchema, execute, graphql, subscribe } from 'graphql';
-import { useServer } from 'graphql-ws/use/ws';
-import subscriptionsTransport from 'subscriptions-transport-ws';
-import { WebSocketServer } from 'ws';
+import { buildSchema } from 'graphql';
 
-const ran = [];
 const schema = buildSchema(`
-  type Query { hello: String, search(query: String): String }
-  type Mutation { add(item: String): Int }
-  type Subscription { count(to: Int!): Int, forever: Int }
+  type User { id: ID, name: String, friend: User }
+  type Query {
+    me: User
+    cheap(note: String): Int
+    search(q: String): Int
+    searchUsers(q: String): Int
+  }
+  type Mutation { login(name: String): Boolean, note(text: String): Int }
 `);
-
-// Yields 1 and then nothing, until whoever listens has had enough.
-function forever() {
-  let end;
-  const ended = new Promise((resolve) => (end = () => resolve({ done: true, value: undefined })));
-  let first = true;
-  return {
-    next: () => (first ? ((first = false), Promise.resolve({ done: false, value: { forever: 1 } })) : ended),
-    return: () => (end(), ended),
-    throw: () => (end(), ended),
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
+let executed = [];
+const user = () => ({ id: '42', name: 'someone', friend: user });
+const answers = { me: user, login: () => true };
+for (const type of [schema.getQueryType(), schema.getMutationType()]) {
+  for (const field of Object.values(type.getFields())) {
+    field.resolve = () => {
+      executed.push(`${type.name}.${field.name}`);
+      return (answers[field.name] ?? (() => 1))();
+    };
+  }
 }
 
-const note = (name, value) => (...args) => {
-  ran.push(name);
-  return typeof value === 'function' ? value(...args) : value;
-};
-async function* count({ to }) {
-  for (let i = 1; i <= to; ++i) yield { count: i };
+const listen = (server) => new Promise((done) => server.listen(0, '127.0.0.1', () => done(server.address().port)));
+
+async function serve(kind) {
+  if (kind === 'graphql-http') {
+    const { createHandler } = await import('graphql-http/lib/use/http');
+    return listen(createServer(createHandler({ schema })));
+  }
+  const { ApolloServer } = await import('@apollo/server');
+  const { startStandaloneServer } = await import('@apollo/server/standalone');
+  const server = new ApolloServer({ schema, allowBatchedHttpRequests: true, csrfPrevention: false });
+  const { url } = await startStandaloneServer(server, { listen: { host: '127.0.0.1', port: 0 } });
+  return Number(new URL(url).port);
 }
-const roots = {
-  hello: note('hello', 'world'),
-  search: note('search', ({ query }) => query ?? 'nothing'),
-  add: note('add', 1),
-  count: note('count', count),
-  forever: note('forever', forever),
-};
 
-const onHttp = async (request, response) => {
-  let body = '';
-  for await (const part of request) body += part;
-  const { query, variables } = JSON.parse(body);
-  const result = await graphql({ schema, source: query, variableValues: variables, rootValue: roots });
-  response.setHeader('content-type', 'application/json');
-  response.end(JSON.stringify(result));
-};
-
-const server = createServer(onHttp);
-useServer(
-  { schema, roots: { query: roots, mutation: roots, subscription: roots } },
-  new WebSocketServer({ server, perMessageDeflate: { threshold: 0 } }),
+const port = await serve(process.argv[2]);
+const record = await listen(
+  createServer((request, response) => {
+    if (request.method === 'POST') executed = [];
+    response.end(JSON.stringify(executed));
+  }),
 );
-
-const legacy = createServer(onHttp);
-new subscriptionsTransport.SubscriptionServer(
-  { schema, rootValue: roots, execute, subscribe },
-  { server: legacy, perMessageDeflate: { threshold: 0 } },
-);
-
-server.listen(0, '127.0.0.1', () =>
-  legacy.listen(0, '127.0.0.1', () =>
-    console.log(JSON.stringify({ port: server.address().port, legacyPort: legacy.address().port })),
-  ),
-);
+console.log(JSON.stringify({ port, record }));
 process.stdin.on('data', () => {});
-process.stdin.on('end', () => {
-  console.log(JSON.stringify({ ran }));
-  process.exit(0);
-});
+process.stdin.on('end', () => process.exit(0));
