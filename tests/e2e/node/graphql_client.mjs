@@ -29,10 +29,11 @@ if (protocol === 'new') {
   close = () => client.close();
 }
 
+// The older library hands on the error alone, without a list around it; an end of the connection is no error of GraphQL.
 const told = (errors) =>
-  Array.isArray(errors)
-    ? errors.map(({ message, extensions, locations }) => ({ message, extensions, locations }))
-    : String(errors?.reason ?? errors);
+  errors?.reason !== undefined
+    ? String(errors.reason)
+    : [errors].flat().map(({ message, extensions, locations }) => ({ message, extensions, locations }));
 const run = (query) =>
   new Promise((resolve) => {
     const results = [];
