@@ -112,6 +112,10 @@ def targets(runs):
         if floor:
             add(f"large: CPU per message against {floor}", subject,
                 runs.ratio("cpu_us", ("large", subject), ("large", floor)), 1.3)
+        add("graphql: CPU per request against the same on a plain route", subject,
+            runs.ratio("cpu_us", ("graphql", subject), ("post", subject)), 1.15)
+        add("graphql: CPU per request against nginx", subject,
+            runs.ratio("cpu_us", ("graphql", subject), ("graphql", "nginx")), 1.0)
         add("refused handshake against an admitted one, CPU", subject,
             runs.ratio("cpu_us", ("refused", subject), ("handshakes", subject)), 1 / 3)
         add("idle: user memory of a connection", subject, runs.values("idle", subject, "memory_bytes"), 2048, " B", 0, True)

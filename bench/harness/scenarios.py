@@ -21,6 +21,24 @@ NOISY = 0.1  # of one CPU, used by others than proxy, load generator and echo se
 ADDRESSES = "127.0.1.1-127.0.1.250"
 ADDRESS_COUNT = 250
 JSON_PAYLOAD = '{"type":"ask","conversation":"0b5cf1f2","query":"%s","stream":true,"temperature":0.2}'
+# About 1 KiB, as a page of an application asks.
+GRAPHQL_BODY = json.dumps({"operationName": "Page", "variables": {"id": "42", "first": 20, "full": True}, "query": """\
+query Page($id: ID!, $first: Int = 20, $after: String, $full: Boolean!) {
+  me { id username email }
+  corpus(id: $id) {
+    ...CorpusFields
+    documents(first: $first, after: $after, orderBy: {field: CREATED, direction: DESC}) {
+      totalCount
+      edges { cursor node { ...DocumentFields preview: page(number: 1, size: "small") @include(if: $full) { url width } } }
+      pageInfo { hasNextPage endCursor }
+    }
+  }
+  recent: activity(last: 5, kinds: [COMMENT, UPLOAD]) { at actor { username } target { __typename } }
+}
+fragment CorpusFields on Corpus { id title description isPublic created modified creator { ...UserFields } }
+fragment DocumentFields on Document { id title pageCount fileType creator { ...UserFields } }
+fragment UserFields on User { id username slug avatar(size: 64) { url } }
+"""})
 
 PEERS = ["nginx", "haproxy", "weir-epoll", "weir-io_uring"]
 FLOORS = ["floor-copy", "floor-uring"]
@@ -63,6 +81,12 @@ SCENARIOS = [
     Scenario("http", "plain HTTP/1.1 GET, 64 connections kept alive", "request",
              ("--mode", "http", "--connections", "64", "--source-range", ADDRESSES), ("direct", *FLOORS, *PEERS),
              counted="READ_LIGHT"),
+    Scenario("post", "HTTP POST of 1 KiB of JSON on a plain route, 64 connections kept alive", "request",
+             ("--mode", "http", "--connections", "64", "--source-range", ADDRESSES, "--body", GRAPHQL_BODY), tuple(PEERS),
+             counted="READ_LIGHT"),
+    Scenario("graphql", "the same POST; Weir reads it and counts its root fields", "request",
+             ("--mode", "http", "--connections", "64", "--source-range", ADDRESSES, "--body", GRAPHQL_BODY), tuple(PEERS),
+             counted="READ_LIGHT", weir_rules="graphql"),
     Scenario("handshakes", "WebSocket handshakes with a clean close, 32 at once", "handshake",
              ("--mode", "connect", "--connections", "32", "--source-range", ADDRESSES), ("direct", *FLOORS, *PEERS),
              counted="WS_CONNECT"),

@@ -116,6 +116,9 @@ def weir_config(port, admin, upstream, reactor, scenario):
     messages = "        - limit: WS_MESSAGE"
     if scenario.weir_rules == "json":
         messages = "        - when: {json: {has: query}}\n          limit: [WS_AI_QUERY, WS_MESSAGE]\n" + messages
+    door = "    http: {limit: READ_LIGHT}"
+    if scenario.weir_rules == "graphql":
+        door = "    graphql: {query: READ_LIGHT, fields: {Query.search*: READ_HEAVY, Query.me: READ_LIGHT}}"
     return f"""listen: 127.0.0.1:{port}
 admin: 127.0.0.1:{admin}
 upstreams: {{app: http://127.0.0.1:{upstream}}}
@@ -132,7 +135,7 @@ routes:
       connect: WS_CONNECT
       messages:
 {messages}
-    http: {{limit: READ_LIGHT}}
+{door}
 timeouts: {{drain: 1s}}
 log: {{level: warning, format: text}}
 workers: 1

@@ -16,6 +16,7 @@ const char kUsage[] = R"(usage: wsload --url ws://HOST:PORT/PATH [options]
   --pipeline P               messages in flight per connection (default 1; open loop: no bound)
   --size B                   payload bytes (default 128)
   --payload TEMPLATE         payload, %s is sequence number and padding (default {"query":"%s"})
+  --body TEXT                http mode: POST this JSON instead of GET
   --duration S --warmup S    measured time and time before it (default 5 and 1)
   --drain S                  how long to wait for late answers at the end (default 2)
   --threads N                threads (default 1)
@@ -80,6 +81,8 @@ Options parse_options(int argc, char** argv) {
             o.size = std::size_t(num());
         else if (a == "--payload")
             o.payload = v;
+        else if (a == "--body")
+            o.body = v;
         else if (a == "--duration")
             o.duration = num();
         else if (a == "--warmup")

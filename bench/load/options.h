@@ -10,7 +10,7 @@ namespace weir::bench {
 
 struct Options {
     std::string mode = "echo", url = "ws://127.0.0.1:9001/", json, payload = R"({"query":"%s"})";
-    std::string host, path, token_param = "token", label, close_how = "clean";
+    std::string host, path, body, token_param = "token", label, close_how = "clean";
     sockaddr_in target{};
     std::vector<std::string> headers, tokens;
     std::uint32_t source_first = 0, source_count = 0;

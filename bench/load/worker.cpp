@@ -26,7 +26,12 @@ Worker::Worker(const Options& o, std::size_t index, std::barrier<>& barrier, std
     ep_ = epoll_create1(EPOLL_CLOEXEC);
     read_buf_.resize(kReadSize);
     make_frames();
-    http_request_ = "GET " + o.path + " HTTP/1.1\r\nHost: " + o.host + "\r\nAccept: */*\r\n\r\n";
+    http_request_ =
+        (o.body.empty() ? "GET " : "POST ") + o.path + " HTTP/1.1\r\nHost: " + o.host + "\r\nAccept: */*\r\n";
+    if (!o.body.empty()) {
+        http_request_ += "Content-Type: application/json\r\nContent-Length: " + std::to_string(o.body.size()) + "\r\n";
+    }
+    http_request_ += "\r\n" + o.body;
 }
 
 // ---- payloads
