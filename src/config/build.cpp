@@ -415,7 +415,8 @@ class Builder {
                              .drain = timeouts.duration("drain")};
         const Section bounds = file_.section("bounds");
         config_->bounds = {.connections_max = bounds.integer("max_connections"),
-                           .upstream_idle_max = bounds.integer("max_idle_upstream")};
+                           .upstream_idle_max = bounds.integer("max_idle_upstream"),
+                           .held_bodies_max = bounds.size("max_held_bodies")};
         config_->workers = static_cast<unsigned>(file_.integer("workers"));
         config_->reactor = file_.choice<net::ReactorKind>("reactor");
     }

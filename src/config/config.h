@@ -119,8 +119,9 @@ struct Timeouts {
 };
 
 struct Bounds {
-    std::uint64_t connections_max = 100'000;  // downstream, in the process
-    std::uint64_t upstream_idle_max = 64;     // pooled connections for each upstream address and worker
+    std::uint64_t connections_max = 100'000;            // downstream, in the process
+    std::uint64_t upstream_idle_max = 64;               // pooled connections for each upstream address and worker
+    std::uint64_t held_bodies_max = 256 * 1024 * 1024;  // bytes of bodies that wait to be judged, in the process
 };
 
 // A subject that is denied more often than `after` is blocked for `block_for`.

@@ -78,7 +78,7 @@ disabled: false
 log: {level: debug, format: text, denial_interval: 1m}
 timeouts: {handshake: 1s, upstream_connect: 2s, upstream_response: 3s, body: 4s, keep_alive: 5s, idle: 6s, close: 7s,
            drain: 8s}
-bounds: {max_connections: 10, max_idle_upstream: 1}
+bounds: {max_connections: 10, max_idle_upstream: 1, max_held_bodies: 2MiB}
 workers: 2
 reactor: epoll
 )";
@@ -159,6 +159,7 @@ TEST(Load, EveryKeyReachesItsPlace) {
         t.handshake, t.upstream_connect, t.upstream_response, t.body, t.keep_alive, t.idle, t.close, t.drain};
     for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i], Nanos(std::chrono::seconds(i + 1)));
     EXPECT_EQ(c.bounds.connections_max, 10U);
+    EXPECT_EQ(c.bounds.held_bodies_max, 2U * 1024 * 1024);
     EXPECT_EQ(c.bounds.upstream_idle_max, 1U);
     EXPECT_EQ(c.workers, 2U);
     EXPECT_EQ(c.reactor, net::ReactorKind::kEpoll);

@@ -423,6 +423,9 @@ constexpr auto kKeys = std::to_array<Key>({
      .description = "Connections of clients to this process; more are refused.", .example = "100000"},
     {.path = "bounds.max_idle_upstream", .scalar = kInteger, .standard = "64", .bounds = "0..100000",
      .description = "Idle connections that are kept for each backend address and worker."},
+    {.path = "bounds.max_held_bodies", .scalar = kSize, .standard = "256MiB", .bounds = "1MiB..1TiB",
+     .description = "Bytes of request bodies that are held in this process until they can be judged (GraphQL, MCP, JSON-RPC, "
+                    "cost_bytes), all together; a request beyond it is answered 503."},
     {.path = "workers", .scalar = kIntegerOrAuto, .standard = "auto", .bounds = "1..1024", .change = kRestart,
      .description = "Threads that serve connections; auto: one for each core."},
     {.path = "reactor", .scalar = kChoice, .standard = "auto", .bounds = "auto|io_uring|epoll", .change = kRestart,

@@ -143,6 +143,7 @@ class Connection final : public AdmissionWaiter, public RelayHost {
                     const policy::RuleLists& lists);
     void refuse_graphql(unsigned status, const protocol::http::RequestHead& request,
                         const protocol::graphql::Problem& problem);
+    void refuse_for_memory();
     void refuse_too_long(const protocol::http::RequestHead& request);
     void deny_graphql(const policy::Verdict& verdict, const protocol::http::RequestHead& request);
     [[nodiscard]] bool deny_calls(const policy::Verdict& verdict, const protocol::http::RequestHead& request);

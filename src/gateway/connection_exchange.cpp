@@ -164,6 +164,7 @@ void Connection::send_held_body() {
         const net::Slice bytes = worker_.reactor().blocks().copy(exchange.held_body);
         send_piece(worker_.reactor(), upstream_, bytes, bytes.text(), chunked);
         exchange.held_body = {};
+        exchange.held_share.give_back();
     }
     if (chunked && exchange.request_done) worker_.reactor().send(upstream_, net::Slice::of_static("0\r\n\r\n"));
 }

@@ -159,6 +159,11 @@ void Connection::hold_request_body(net::Slice bytes) {
             answer_error(piece.error());
             return;
         }
+        const std::uint64_t all_may_hold = exchange.snapshot->config->bounds.held_bodies_max;
+        if (!exchange.held_share.grow(worker_.shared().held_bodies, piece->content.size(), all_may_hold)) {
+            refuse_for_memory();
+            return;
+        }
         exchange.held_body += piece->content;
         exchange.body_bytes += piece->content.size();
         const bool beyond = exchange.held_body.size() > exchange.held_max || (most > 0 && exchange.body_bytes > most);
@@ -287,6 +292,13 @@ void Connection::refuse_too_long(const http::RequestHead& request) {
     } else {
         answer(413, "the request body is longer than can be read here");
     }
+}
+
+// All requests together hold as much as they may.
+void Connection::refuse_for_memory() {
+    log_refusal("bodies of all requests reach bounds.max_held_bodies", subject());
+    const std::string fields = "Retry-After: 1\r\n" + exchange_->cors_fields;
+    send_answer({.status = 503, .body = "too much is waiting to be read here\n", .extra_fields = fields});
 }
 
 void Connection::deny_graphql(const policy::Verdict& verdict, const http::RequestHead& request) {

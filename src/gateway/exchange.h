@@ -9,6 +9,7 @@
 #include <string>
 
 #include "gateway/admission.h"
+#include "gateway/byte_budget.h"
 #include "gateway/upstream_pool.h"
 #include "identity/identity.h"
 #include "protocol/graphql/request.h"
@@ -56,6 +57,7 @@ struct Exchange {
     Inspection inspection = Inspection::kNone;
     protocol::graphql::BodyKind graphql_body = protocol::graphql::BodyKind::kJson;
     std::unique_ptr<protocol::multipart::GraphqlUpload> upload;
+    ByteBudget::Share held_share;   // of what all requests hold
     std::string held_body;          // content that came before the request was admitted
     std::uint64_t held_max = 0;     // of it
     std::size_t batch_answers = 0;  // a batch of so many GraphQL requests; 0: no batch

@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "base/clock.h"
+#include "gateway/byte_budget.h"
 #include "gateway/penalty_box.h"
 #include "gateway/snapshot.h"
 #include "limit/store.h"
@@ -44,6 +45,7 @@ struct Shared {
     HashKey hash_key;
 
     ConnectionCounts counts;
+    ByteBudget held_bodies;
     PenaltyBox penalties;
     // One line for a subject and limit in an interval, whichever worker denies. Asked on the way of a denial only.
     std::mutex denials_mutex;

@@ -1,6 +1,7 @@
 """Limits on plain requests: by method, by the length of the body, and what a limited client is told."""
 
 import json
+import select
 
 import pytest
 
@@ -155,3 +156,32 @@ def test_a_denial_is_a_problem_document_that_a_page_can_read(weir, http_backend)
     preflight = [origin, ("Access-Control-Request-Method", "POST")]
     for _ in range(3):
         assert quotas(http(gateway.port, "/echo", "OPTIONS", preflight)) == {}
+
+
+def test_bodies_that_wait_to_be_judged_share_a_bound(weir, http_backend):
+    """Nothing is counted before a body is there, so what all clients together can make Weir hold is bounded."""
+    gateway = weir(
+        http_backend, [passing(limit="READS", cost_bytes="1MiB")], limits=LIMITS, bounds={"max_held_bodies": "1MiB"}
+    )
+    head = b"POST /echo HTTP/1.1\r\nHost: example.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = b"h" * 700_000
+
+    def begin():
+        stream = Stream(dial(gateway.port))
+        stream.send(head + b"%x\r\n" % len(body) + body)
+        return stream
+
+    both = [begin(), begin()]
+    readable, _, _ = select.select([stream.sock for stream in both], [], [], 10)
+    refused, held = sorted(both, key=lambda stream: stream.sock not in readable)
+    response = read_response(refused, "POST")
+    assert response.status == 503
+    assert response.headers["Retry-After"] == "1"
+    assert held.quiet()
+    held.send(b"\r\n0\r\n\r\n")
+    assert read_response(held, "POST").status == 200
+    again = begin()
+    again.send(b"\r\n0\r\n\r\n")
+    assert read_response(again, "POST").status == 200, "what was held has been given back"
+    for stream in (held, refused, again):
+        stream.close()
