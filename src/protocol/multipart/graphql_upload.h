@@ -26,7 +26,7 @@
 
 namespace weir::protocol::multipart {
 
-class GraphqlUpload : private PartListener {
+class GraphqlUpload final : private PartListener {
   public:
     // `boundary` as boundary_of gave it.
     GraphqlUpload(std::string_view boundary, std::size_t operations_bytes_max);
