@@ -9,6 +9,7 @@ find_package(yaml-cpp REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(uring REQUIRED IMPORTED_TARGET liburing)
+pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis)
 
 # llhttp comes as C sources: Node's own parser, generated from a proven grammar.
 find_path(LLHTTP_INCLUDE_DIR llhttp.h HINTS /usr/share/include/llhttp REQUIRED)
