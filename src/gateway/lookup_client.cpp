@@ -37,27 +37,28 @@ void LookupClient::adopt(const Snapshot& snapshot) {
 
 void LookupClient::close_idle(bool all) {
     if (origin_ == nullptr) return;
-    origin_->pool.expire(worker_.reactor().now(), all, [&](net::SocketId socket) { worker_.close_lookup(socket); });
+    origin_->pool.expire(worker_.reactor().now(), all, [&](net::SocketId socket) { worker_.close_for_owner(socket); });
 }
 
 void LookupClient::abandon() {
     close_idle(true);
     for (std::uint32_t i = 0; i < questions_.size(); ++i) {
         Question* question = questions_.find(i, questions_.at(i).generation);
-        if (question != nullptr && question->socket.valid()) worker_.close_lookup(question->socket);
+        if (question != nullptr && question->socket.valid()) worker_.close_for_owner(question->socket);
     }
 }
 
 void LookupClient::ask(const Hash128& key, std::uint64_t ticket, std::string request) {
     const std::uint32_t index = questions_.take();
+    WEIR_ASSERT(index < kQuestionsMax);
     Question& question = questions_.at(index);
     question.origin = origin_;
     question.key = key;
     question.ticket = ticket;
     question.begun = worker_.reactor().now();
     question.request = std::move(request);
-    const std::uint64_t cookie = kCookieMark | std::uint64_t{index} << 32U | question.generation;
-    question.timer = worker_.reactor().set_timer(origin_->cache->options().timeout, cookie);
+    const std::uint64_t cookie = std::uint64_t{index} << 32U | question.generation;
+    question.timer = worker_.set_timer_for(*this, origin_->cache->options().timeout, cookie);
     line_.push_back({index, question.generation});
     start_next();
 }
@@ -75,10 +76,10 @@ void LookupClient::start_next() {
 
 void LookupClient::start(std::uint32_t index) {
     Question& question = questions_.at(index);
-    net::Reactor& reactor = worker_.reactor();
     UpstreamPool& pool = question.origin->pool;
     if (!question.retried) {
-        if (const net::SocketId kept = pool.take_idle(kAddress, kPooledIdleMax, reactor.now()); kept.valid()) {
+        const net::SocketId kept = pool.take_idle(kAddress, kPooledIdleMax, worker_.reactor().now());
+        if (kept.valid()) {
             question.socket = kept;
             question.pooled = true;
             by_socket_[kept.index] = index;
@@ -92,14 +93,13 @@ void LookupClient::start(std::uint32_t index) {
         fail(index, {ErrorCode::kUnreachable, ErrorSource::kUpstream, true, "its name has no address"});
         return;
     }
-    const auto socket = reactor.connect(*endpoint);
+    const auto socket = worker_.connect_for(*this, *endpoint);
     if (!socket) {
         fail(index, socket.error());
         return;
     }
     question.socket = *socket;
     by_socket_[socket->index] = index;
-    worker_.attach_lookup(*socket);
 }
 
 void LookupClient::send(std::uint32_t index) {
@@ -125,7 +125,6 @@ void LookupClient::on_connected(net::SocketId socket, const Result<void>& outcom
     }
     by_socket_.erase(socket.index);
     questions_.at(*index).socket = {};
-    worker_.forget_lookup(socket);
     fail(*index, outcome.error());
 }
 
@@ -133,7 +132,7 @@ void LookupClient::on_received(net::SocketId socket, net::Slice bytes) {
     const auto index = question_of(socket);
     if (!index) {
         forget_idle(socket);  // unasked: not to be believed
-        worker_.close_lookup(socket);
+        worker_.close_for_owner(socket);
         return;
     }
     if (questions_.at(*index).head_done) {
@@ -218,7 +217,7 @@ void LookupClient::on_received_end(net::SocketId socket) {
     const auto index = question_of(socket);
     if (!index) {
         forget_idle(socket);
-        worker_.close_lookup(socket);
+        worker_.close_for_owner(socket);
         return;
     }
     const Question& question = questions_.at(*index);
@@ -241,7 +240,7 @@ void LookupClient::on_closed(net::SocketId socket, const Error& why) {
 }
 
 void LookupClient::on_timer(std::uint64_t cookie) {
-    const auto index = static_cast<std::uint32_t>((cookie & ~kCookieMark) >> 32U);
+    const auto index = static_cast<std::uint32_t>(cookie >> 32U);
     Question* question = questions_.find(index, static_cast<std::uint32_t>(cookie));
     if (question == nullptr) return;
     question->timer = {};
@@ -291,7 +290,7 @@ void LookupClient::release_socket(Question& question, bool reusable) {
     by_socket_.erase(socket.index);
     const bool current = question.origin == origin_ && !worker_.draining();
     if (reusable && current && origin_->pool.put_idle(kAddress, socket, worker_.reactor().now())) return;
-    worker_.close_lookup(socket);
+    worker_.close_for_owner(socket);
 }
 
 void LookupClient::finish(std::uint32_t index, const LookupAnswer& answer, bool reusable) {

@@ -16,8 +16,8 @@
 
 #include "gateway/lookup_cache.h"
 #include "gateway/upstream_pool.h"
-#include "net/reactor.h"
 #include "net/slot_table.h"
+#include "net/socket_owner.h"
 #include "protocol/http/body.h"
 
 namespace weir::gateway {
@@ -27,9 +27,9 @@ struct Snapshot;
 
 inline constexpr std::size_t kLookupsAtOnce = 64;
 
-class LookupClient {
+class LookupClient final : public net::SocketOwner {
   public:
-    LookupClient(Worker& worker, NameTable& names) : worker_(worker), names_(names) {}
+    LookupClient(Worker& worker, net::NameTable& names) : worker_(worker), names_(names) {}
     LookupClient(const LookupClient&) = delete;
     LookupClient& operator=(const LookupClient&) = delete;
 
@@ -42,16 +42,16 @@ class LookupClient {
     void abandon();
     [[nodiscard]] bool idle() const { return questions_.live() == 0; }
 
-    // Events of sockets that attach_lookup has named, and of timers whose cookie `is_ours`.
-    void on_connected(net::SocketId socket, const Result<void>& outcome);
-    void on_received(net::SocketId socket, net::Slice bytes);
-    void on_received_end(net::SocketId socket);
-    void on_closed(net::SocketId socket, const Error& why);
-    void on_timer(std::uint64_t cookie);
-    [[nodiscard]] static bool is_ours(std::uint64_t cookie) { return (cookie & kCookieMark) != 0; }
+    // SocketOwner
+    void on_connected(net::SocketId socket, const Result<void>& outcome) override;
+    void on_received(net::SocketId socket, net::Slice bytes) override;
+    void on_received_end(net::SocketId socket) override;
+    void on_closed(net::SocketId socket, const Error& why) override;
+    void on_timer(std::uint64_t cookie) override;
 
   private:
-    static constexpr std::uint64_t kCookieMark = std::uint64_t{1} << 63U;
+    // A timer's cookie is a question's index and generation.
+    static constexpr std::uint32_t kQuestionsMax = net::kOwnerCookies >> 32U;
 
     struct Origin {
         std::shared_ptr<LookupCache> cache;
@@ -95,7 +95,7 @@ class LookupClient {
     [[nodiscard]] std::optional<std::uint32_t> question_of(net::SocketId socket) const;
 
     Worker& worker_;
-    NameTable& names_;
+    net::NameTable& names_;
     std::shared_ptr<Origin> origin_;  // of the configuration in force; null when it asks nobody
     net::SlotTable<Question> questions_;
     std::deque<Id> line_;

@@ -32,7 +32,7 @@ routes: [{path: "/**", http: {limit: CALLS}}]
 timeouts: {handshake: 5s, keep_alive: 5s, upstream_connect: 1s, upstream_response: 5s}
 )";
 
-class NoNames final : public NameTable {
+class NoNames final : public net::NameTable {
     std::vector<IpAddress> addresses_of(const std::string&) override { return {}; }
 };
 

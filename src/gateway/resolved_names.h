@@ -14,11 +14,11 @@
 #include <vector>
 
 #include "config/config.h"
-#include "gateway/upstream_pool.h"
+#include "net/name_table.h"
 
 namespace weir::gateway {
 
-class ResolvedNames final : public NameTable {
+class ResolvedNames final : public net::NameTable {
   public:
     static constexpr std::chrono::seconds kRefresh{30};
 

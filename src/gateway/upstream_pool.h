@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "config/config.h"
 #include "net/endpoint.h"
+#include "net/name_table.h"
 #include "net/reactor.h"
 
 namespace weir::gateway {
@@ -25,14 +26,6 @@ inline constexpr Nanos kPooledFresh = std::chrono::seconds(1);
 // Of one upstream, those that are used: a request marks in one word what it has tried.
 inline constexpr std::size_t kAddressesMax = 64;
 
-// Names that stand for addresses, as far as they are known now. Shared by the workers; filled off the reactor.
-class NameTable {
-  public:
-    virtual ~NameTable() = default;
-    // The addresses of a name that the configuration has; empty when it can't be resolved (yet).
-    [[nodiscard]] virtual std::vector<IpAddress> addresses_of(const std::string& name) = 0;
-};
-
 struct AddressRef {
     std::size_t upstream = 0;
     std::size_t address = 0;
@@ -40,7 +33,7 @@ struct AddressRef {
 
 class UpstreamPool {
   public:
-    UpstreamPool(const std::vector<config::Upstream>& upstreams, NameTable& names, std::uint64_t idle_max);
+    UpstreamPool(const std::vector<config::Upstream>& upstreams, net::NameTable& names, std::uint64_t idle_max);
 
     // The next address to use; `tried` marks those that this request has tried (by index), nullopt when none is left or
     // the name is unknown.
@@ -86,7 +79,7 @@ class UpstreamPool {
         std::size_t turn = 0;
     };
     std::vector<Upstream> upstreams_;
-    NameTable& names_;
+    net::NameTable& names_;
     std::uint64_t idle_max_;
 };
 

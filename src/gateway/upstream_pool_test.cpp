@@ -8,7 +8,7 @@
 namespace weir::gateway {
 namespace {
 
-class Names final : public NameTable {
+class Names final : public net::NameTable {
   public:
     std::vector<IpAddress> addresses_of(const std::string& name) override { return known[name]; }
     std::map<std::string, std::vector<IpAddress>> known;

@@ -1,5 +1,6 @@
 #include "gateway/worker.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "protocol/http/date.h"
@@ -11,13 +12,17 @@ constexpr std::uint64_t kTickCookie = ~std::uint64_t{0};
 constexpr Nanos kTick = std::chrono::seconds(1);
 constexpr Nanos kTurnWaitMax = std::chrono::seconds(1);
 
+// The cookie of an owner's timer: this bit, the owner's index, and its own cookie.
+constexpr std::uint64_t kOwnerMark = std::uint64_t{1} << 63U;
+constexpr std::size_t kOwnersMax = kOwnerMark / net::kOwnerCookies - 1;  // the last one would be the tick's
+
 std::uint64_t cookie_of(std::uint64_t slot, std::uint32_t generation) {
     return slot << 32U | generation;
 }
 
 }  // namespace
 
-Worker::Worker(std::unique_ptr<net::Reactor> reactor, Shared& shared, NameTable& names, std::uint64_t seed)
+Worker::Worker(std::unique_ptr<net::Reactor> reactor, Shared& shared, net::NameTable& names, std::uint64_t seed)
     : reactor_(std::move(reactor)),
       shared_(shared),
       names_(names),
@@ -103,9 +108,35 @@ void Worker::close_upstream(net::SocketId socket) {
     reactor_->close(socket);
 }
 
-void Worker::close_lookup(net::SocketId socket) {
-    forget_lookup(socket);
-    reactor_->close(socket);
+Result<net::SocketId> Worker::connect_for(net::SocketOwner& owner, const net::Endpoint& endpoint) {
+    const auto socket = reactor_->connect(endpoint);
+    if (!socket) return socket;
+    set_link(*socket, nullptr, Role::kOwned);
+    links_[socket->index].owner = &owner;
+    return socket;
+}
+
+std::size_t Worker::owner_index(net::SocketOwner& owner) {
+    const auto known = std::find(owners_.begin(), owners_.end(), &owner);
+    const auto free = known != owners_.end() ? known : std::find(owners_.begin(), owners_.end(), nullptr);
+    const auto index = static_cast<std::size_t>(free - owners_.begin());
+    WEIR_ASSERT(index < kOwnersMax);
+    if (free == owners_.end()) {
+        owners_.push_back(&owner);
+    } else {
+        *free = &owner;
+    }
+    return index;
+}
+
+net::TimerId Worker::set_timer_for(net::SocketOwner& owner, Nanos delay, std::uint64_t cookie) {
+    WEIR_ASSERT(cookie < net::kOwnerCookies);
+    return reactor_->set_timer(delay, kOwnerMark | owner_index(owner) * net::kOwnerCookies | cookie);
+}
+
+void Worker::forget_owner(net::SocketOwner& owner) {
+    std::replace(owners_.begin(), owners_.end(), &owner, static_cast<net::SocketOwner*>(nullptr));
+    std::replace(turn_watchers_.begin(), turn_watchers_.end(), &owner, static_cast<net::SocketOwner*>(nullptr));
 }
 
 void Worker::post_lookup(const LookupWaiter& waiter, const identity::LookupAnswer& answer) {
@@ -182,12 +213,13 @@ void Worker::on_accepted(net::SocketId socket, std::uint32_t /*listener*/, const
 }
 
 void Worker::on_connected(net::SocketId socket, Result<void> outcome) {
-    const Link* link = link_of(socket);
+    Link* link = link_of(socket);
     if (link == nullptr) return;
     if (link->role == Role::kUpstream) {
         link->connection->on_upstream_connected(outcome);
-    } else if (link->role == Role::kLookup) {
-        lookups_.on_connected(socket, outcome);
+    } else if (link->role == Role::kOwned) {
+        if (!outcome) link->role = Role::kNone;  // it is closed
+        link->owner->on_connected(socket, outcome);
     }
 }
 
@@ -201,8 +233,8 @@ void Worker::on_received(net::SocketId socket, net::Slice bytes) {
         case Role::kUpstream:
             link->connection->on_upstream(std::move(bytes));
             break;
-        case Role::kLookup:
-            lookups_.on_received(socket, std::move(bytes));
+        case Role::kOwned:
+            link->owner->on_received(socket, std::move(bytes));
             break;
         case Role::kPooled:  // an upstream that speaks unasked is not to be believed
             close_idle_upstream(socket);
@@ -222,8 +254,8 @@ void Worker::on_received_end(net::SocketId socket) {
         case Role::kUpstream:
             link->connection->on_upstream_end();
             break;
-        case Role::kLookup:
-            lookups_.on_received_end(socket);
+        case Role::kOwned:
+            link->owner->on_received_end(socket);
             break;
         case Role::kPooled:
             close_idle_upstream(socket);
@@ -235,10 +267,10 @@ void Worker::on_received_end(net::SocketId socket) {
 
 void Worker::on_drained(net::SocketId socket) {
     Link* link = link_of(socket);
-    if (link == nullptr || link->connection == nullptr) return;
+    if (link == nullptr) return;
     if (link->role == Role::kDownstream) {
         link->connection->on_downstream_drained();
-    } else {
+    } else if (link->role == Role::kUpstream) {
         link->connection->on_upstream_drained();
     }
 }
@@ -250,8 +282,8 @@ void Worker::on_closed(net::SocketId socket, Error why) {
     link->role = Role::kNone;
     if (was.role == Role::kPooled) {
         pool_->forget_idle(socket);
-    } else if (was.role == Role::kLookup) {
-        lookups_.on_closed(socket, why);
+    } else if (was.role == Role::kOwned) {
+        was.owner->on_closed(socket, why);
     } else if (was.role == Role::kDownstream) {
         was.connection->on_downstream_closed(why);
     } else {
@@ -264,8 +296,9 @@ void Worker::on_timer(net::TimerId /*timer*/, std::uint64_t cookie) {
         tick();
         return;
     }
-    if (LookupClient::is_ours(cookie)) {
-        lookups_.on_timer(cookie);
+    if ((cookie & kOwnerMark) != 0) {
+        net::SocketOwner* const owner = owners_[(cookie & ~kOwnerMark) / net::kOwnerCookies];
+        if (owner != nullptr) owner->on_timer(cookie % net::kOwnerCookies);
         return;
     }
     const std::uint64_t slot = cookie >> 32U;
@@ -330,6 +363,9 @@ void Worker::retire(Connection& connection) {
 }
 
 void Worker::on_turn_end() {
+    for (std::size_t i = 0; i < turn_watchers_.size(); ++i) {
+        if (turn_watchers_[i] != nullptr) turn_watchers_[i]->on_turn_end();
+    }
     std::size_t kept = 0;
     for (Connection* connection : retired_) {
         if (connection->awaits_decision()) {

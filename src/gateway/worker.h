@@ -1,7 +1,8 @@
 // A worker: one thread, one reactor, its listening sockets and its connections. Nothing here is shared with other
 // workers but what Shared holds.
 //
-// Sockets are known by their reactor index: `links_` says whose each is, and in which role. Connections are freed at
+// Sockets are known by their reactor index: `links_` says whose each is, and in which role. Parts of the worker that
+// have sockets of their own are SocketOwners (net/socket_owner.h). Connections are freed at
 // the end of a turn, and not before a decision that they wait for has come.
 #pragma once
 
@@ -23,13 +24,14 @@
 #include "gateway/shared.h"
 #include "gateway/upstream_pool.h"
 #include "net/reactor.h"
+#include "net/socket_owner.h"
 
 namespace weir::gateway {
 
-class Worker final : public net::ReactorEvents, public LookupListener {
+class Worker final : public net::ReactorEvents, public net::SocketHost, public LookupListener {
   public:
     // `seed` makes mask keys; unpredictable in production (RFC 6455 10.3), repeatable in the simulation.
-    Worker(std::unique_ptr<net::Reactor> reactor, Shared& shared, NameTable& names, std::uint64_t seed);
+    Worker(std::unique_ptr<net::Reactor> reactor, Shared& shared, net::NameTable& names, std::uint64_t seed);
     ~Worker();
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
@@ -49,7 +51,7 @@ class Worker final : public net::ReactorEvents, public LookupListener {
     [[nodiscard]] std::size_t connection_count() const { return open_; }
 
     // For connections.
-    [[nodiscard]] net::Reactor& reactor() { return *reactor_; }
+    [[nodiscard]] net::Reactor& reactor() override { return *reactor_; }
     [[nodiscard]] Shared& shared() { return shared_; }
     [[nodiscard]] metrics::Shard& shard() { return shard_; }
     [[nodiscard]] Admission& admission() { return admission_; }
@@ -71,10 +73,13 @@ class Worker final : public net::ReactorEvents, public LookupListener {
     void pool_upstream(const AddressRef& ref, net::SocketId socket, bool reusable);
     void retire(Connection& connection);
     [[nodiscard]] LookupClient& lookups() { return lookups_; }
-    // Sockets of `lookups`.
-    void attach_lookup(net::SocketId socket) { set_link(socket, nullptr, Role::kLookup); }
-    void forget_lookup(net::SocketId socket) { set_link(socket, nullptr, Role::kNone); }
-    void close_lookup(net::SocketId socket);
+
+    // SocketHost
+    [[nodiscard]] Result<net::SocketId> connect_for(net::SocketOwner& owner, const net::Endpoint& endpoint) override;
+    void close_for_owner(net::SocketId socket) override { close_upstream(socket); }
+    [[nodiscard]] net::TimerId set_timer_for(net::SocketOwner& owner, Nanos delay, std::uint64_t cookie) override;
+    void watch_turns(net::SocketOwner& owner) override { turn_watchers_.push_back(&owner); }
+    void forget_owner(net::SocketOwner& owner) override;
 
     // LookupListener: from any thread.
     void post_lookup(const LookupWaiter& waiter, const identity::LookupAnswer& answer) override;
@@ -91,9 +96,12 @@ class Worker final : public net::ReactorEvents, public LookupListener {
     void on_turn_end() override;
 
   private:
-    enum class Role : std::uint8_t { kNone, kDownstream, kUpstream, kPooled, kLookup };
+    enum class Role : std::uint8_t { kNone, kDownstream, kUpstream, kPooled, kOwned };
     struct Link {
-        Connection* connection = nullptr;
+        union {
+            Connection* connection = nullptr;
+            net::SocketOwner* owner;  // kOwned
+        };
         std::uint32_t generation = 0;
         Role role = Role::kNone;
     };
@@ -111,6 +119,7 @@ class Worker final : public net::ReactorEvents, public LookupListener {
     void adopt(std::shared_ptr<const Snapshot> snapshot);
     void begin_drain();
     void end_drain();
+    [[nodiscard]] std::size_t owner_index(net::SocketOwner& owner);
     void tick();
     void tend_penalties(MonoTime now);
     void deliver_lookups();
@@ -122,7 +131,7 @@ class Worker final : public net::ReactorEvents, public LookupListener {
 
     std::unique_ptr<net::Reactor> reactor_;
     Shared& shared_;
-    NameTable& names_;
+    net::NameTable& names_;
     metrics::Shard& shard_;
     Rng random_;
     std::string date_;
@@ -137,6 +146,8 @@ class Worker final : public net::ReactorEvents, public LookupListener {
     protocol::http::ResponseHead response_scratch_;
 
     std::vector<Link> links_;
+    std::vector<net::SocketOwner*> owners_;  // a timer's cookie has the index; null: forgotten
+    std::vector<net::SocketOwner*> turn_watchers_;
     std::vector<Slot> slots_;
     std::vector<std::uint32_t> free_slots_;
     std::vector<Connection*> retired_;

@@ -260,6 +260,7 @@ void EpollReactor::turn(Nanos wait) {
     deliver_timers();
     flush_dirty();
     events_->on_turn_end();
+    flush_dirty();  // what was sent at the end of the turn leaves with it
     in_turn_ = false;
 }
 

@@ -234,6 +234,7 @@ void IoUringReactor::turn(Nanos wait) {
     settle_sockets();
     flush_dirty();
     events_->on_turn_end();
+    flush_dirty();  // what was sent at the end of the turn leaves with it
     in_turn_ = false;
 }
 

@@ -61,7 +61,7 @@ class ReactorEvents {
     virtual void on_closed(SocketId socket, Error why) = 0;
     virtual void on_timer(TimerId timer, std::uint64_t cookie) = 0;
     virtual void on_wake() = 0;    // some time after `wake`, once for any number of calls
-    virtual void on_turn_end() {}  // all events of a turn were delivered
+    virtual void on_turn_end() {}  // all events of a turn were delivered; what is sent from here leaves at once
 
   protected:
     ~ReactorEvents() = default;

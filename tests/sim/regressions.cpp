@@ -22,7 +22,7 @@ class QuietLog final : public log::Logger {
     void flush() override {}
 };
 
-class NoNames final : public gateway::NameTable {
+class NoNames final : public net::NameTable {
     std::vector<IpAddress> addresses_of(const std::string&) override { return {}; }
 };
 

@@ -36,7 +36,7 @@ class Simulation {
     [[nodiscard]] const Tally& tally() const { return tally_; }
 
   private:
-    class NoNames final : public gateway::NameTable {
+    class NoNames final : public net::NameTable {
         std::vector<IpAddress> addresses_of(const std::string&) override { return {}; }
     };
     class NoLog final : public log::Logger {
