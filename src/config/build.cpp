@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "config/values.h"
+#include "store/store_address.h"
 
 namespace weir::config {
 
@@ -361,6 +362,10 @@ class Builder {
         config_->disabled = file_.boolean("disabled");
         if (config_->disabled) {
             report_.warning(file_.place("disabled"), "limits are disabled: everything is allowed, nothing is counted");
+        }
+        std::string reason;
+        if (auto address = store::parse_store_address(file_.text("store"), reason)) {
+            config_->store = std::move(*address);
         }
         config_->on_store_error = file_.choice<OnStoreError>("on_store_error");
         config_->store_timeout = file_.duration("store_timeout");

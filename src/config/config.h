@@ -21,6 +21,7 @@
 #include "policy/operation_rules.h"
 #include "policy/path_pattern.h"
 #include "protocol/graphql/analysis.h"
+#include "store/store_address.h"
 
 namespace weir::config {
 
@@ -144,6 +145,7 @@ struct Config {
 
     std::string key_prefix = "rl";
     bool disabled = false;  // RATELIMIT_DISABLE
+    store::StoreAddress store;  // kMemory: this process
     OnStoreError on_store_error = OnStoreError::kClosed;
     Nanos store_timeout = std::chrono::milliseconds(20);
     std::uint64_t buckets_max = 1'000'000;

@@ -9,6 +9,7 @@
 #include "config/section.h"
 #include "config/tree.h"
 #include "config/values.h"
+#include "store/store_address.h"
 
 namespace weir::config {
 
@@ -81,6 +82,8 @@ Node settled(const Key& key, Node node) {
         case Scalar::kSignedInteger:
         case Scalar::kIntegerOrAuto:
             return literal(node.text);
+        case Scalar::kStore:
+            return literal(store::without_password(node.text));
         default:
             return node;
     }

@@ -302,9 +302,10 @@ INSTANTIATE_TEST_SUITE_P(
             "weir.yaml:2:49: identity.lookup.forward: the list is empty, so that nobody is ever asked about\n"},
         Bad{"identity: {lookup: {url: http://a/who, forward: [authorization, authorization]}}\n",
             "weir.yaml:2:65: identity.lookup.forward: 'authorization' stands here twice\n"},
-        Bad{"store: redis://h:6379/0\n",
-            "weir.yaml:2:8: store: found 'redis://h:6379/0', expected memory; shared stores are not available in this "
-            "version\n"},
+        Bad{"store: redis://user:secret@h:6379/x\n",
+            "weir.yaml:2:8: store: found 'redis://***@h:6379/x', expected memory, redis://HOST:PORT/DB, unix:/PATH, "
+            "redis+cluster://HOST:PORT,... or redis+sentinel://HOST:PORT,.../MASTER; the number of a database is from "
+            "0 to 65535\n"},
         Bad{"identity: {jwt: {jwks: https://id/jwks}}\n",
             "weir.yaml:2:24: identity.jwt.jwks: found 'https://id/jwks', expected the path of a file; URLs are not "
             "available "

@@ -70,7 +70,7 @@ Node scalar_schema(const Key& key) {
         case Scalar::kSubject:
             return pattern("^(ip|user|connection|global)$|^(claim|header):.");
         case Scalar::kStore:
-            return or_variable(object({{"enum", array({word("memory")})}}));
+            return pattern("^(memory$|redis://|redis\\+(unix|cluster|sentinel)://|unix:/)");
         case Scalar::kJsonScalar:
             return object({{"type", array({word("string"), word("number"), word("boolean"), word("null")})}});
         case Scalar::kIntegerOrAuto:

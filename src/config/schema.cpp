@@ -358,7 +358,11 @@ constexpr auto kKeys = std::to_array<Key>({
     {.path = "when.not", .shape = kCondition, .description = "This condition does not hold.", .example = "{binary: true}"},
 
     // Where it counts.
-    {.path = "store", .scalar = kStore, .standard = "memory", .change = kRestart, .description = "Where buckets are kept: memory."},
+    {.path = "store", .scalar = kStore, .standard = "memory", .change = kRestart, .description = "Where buckets are kept: in this process (memory), or in a Redis or Valkey that several gateways share. "
+                    "`redis://[USER:PASSWORD@]HOST:PORT/DB` is one server, `unix:/PATH?db=DB` one at a Unix socket, "
+                    "`redis+cluster://HOST:PORT,HOST:PORT` a cluster, `redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB` a master that "
+                    "Sentinels know. Credentials are percent-encoded.",
+     .example = "redis://cache.internal:6379/0"},
     {.path = "key_prefix", .scalar = kName, .standard = "rl", .description = "What the names of all buckets begin with.",
      .variable = "RATELIMIT_KEY_PREFIX"},
     {.path = "memory", .shape = kMap, .description = "The in-process store."},
@@ -554,7 +558,8 @@ std::string scalar_expectation(const Key& key) {
         case kPath:
             return "a path such as /ws/chat/, /ws/*/chat/ or /ws/**";
         case kStore:
-            return "memory";
+            return "memory, redis://HOST:PORT/DB, unix:/PATH, redis+cluster://HOST:PORT,... or "
+                   "redis+sentinel://HOST:PORT,.../MASTER";
         case kOrigin:
             return "an origin such as https://app.example, or \"*\"";
         case kHeader:

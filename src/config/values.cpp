@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "protocol/http/grammar.h"
+#include "store/store_address.h"
 
 namespace weir::config {
 
@@ -147,12 +148,9 @@ bool acceptable(const Key& key, const std::string& text, std::string& reason) {
             return pattern.has_value();
         }
         case Scalar::kStore: {
-            const std::size_t scheme = text.find("://");
-            const std::string name = text.substr(0, scheme);
-            if (name == "redis" || name == "rediss" || name == "redis+cluster" || name == "redis+sentinel") {
-                reason = "shared stores are not available in this version";
-            }
-            return text == "memory";
+            const auto address = store::parse_store_address(text, reason);
+            if (address && address->tls) reason = "TLS to a store is not available in this version";
+            return address.has_value() && !address->tls;
         }
         case Scalar::kOrigin:
             return is_origin(text);
@@ -330,7 +328,8 @@ std::string check_scalar(const Key& key, const Node& node) {
         return complaint("the text " + in_quotes(node.text));
     std::string reason;
     if (acceptable(key, node.text, reason)) return {};
-    const std::string text = complaint(found(node));
+    const std::string text =
+        complaint(key.scalar == Scalar::kStore ? in_quotes(store::without_password(node.text)) : found(node));
     return reason.empty() ? text : text + "; " + reason;
 }
 
