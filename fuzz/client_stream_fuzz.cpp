@@ -28,14 +28,15 @@ struct Sink final : ClientStreamSink {
         for (const char c : message.content) sum = sum * 31 + static_cast<unsigned char>(c);
         return on_message(sum);
     }
-    bool on_run(std::size_t rule, std::uint32_t messages) override {
+    Verdict on_run(std::size_t rule, std::uint32_t messages) override {
         WEIR_ASSERT(messages > 0);
-        if (later) return false;
+        passes = true;
         for (std::size_t i = 1; i <= messages; ++i) {
-            if ((drops >> ((rules.size() + i) % 8) & 1U) != 0) return false;
+            if ((drops >> ((rules.size() + i) % 8) & 1U) != 0) passes = false;
         }
-        rules.insert(rules.end(), messages, rule);
-        return true;
+        if (passes) rules.insert(rules.end(), messages, rule);
+        if (later) return Verdict::kPending;
+        return passes ? Verdict::kPass : Verdict::kDrop;
     }
     void forward(net::Slice bytes) override {
         WEIR_ASSERT(code == 0 && !closed);

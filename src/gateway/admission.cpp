@@ -22,6 +22,14 @@ bool is_exempt(const config::Config& config, const policy::Caller& caller, std::
                config.allow_subjects.end();
 }
 
+// An event under limits in shadow that the store answers later. Nobody waits for it, so that the caller may be gone by
+// then: it has what it needs itself.
+struct Admission::ShadowEvent {
+    std::shared_ptr<const Snapshot> snapshot;
+    CallerPlan plan;  // of one rule
+    IpAddress address;
+};
+
 // A decision that the store answers later: what it writes to must stay where it is.
 struct Admission::Pending final : limit::TakeWaiter {
     explicit Pending(Admission& owner) : admission(owner) {}
@@ -31,10 +39,14 @@ struct Admission::Pending final : limit::TakeWaiter {
     std::array<limit::Decision, kBucketsPerEventMax> decisions{};
     RulePlan rule;
     EventContext context;
+    std::uint32_t run_events = 0;  // of take_run, whose takes these are
+    std::array<limit::Take, kBucketsPerEventMax> run_takes;
+    std::unique_ptr<ShadowEvent> shadow;
 };
 
-Admission::Admission(Shared& shared, metrics::Shard& shard, const net::Reactor& reactor)
+Admission::Admission(Shared& shared, limit::Store& store, metrics::Shard& shard, const net::Reactor& reactor)
     : shared_(shared),
+      store_(store),
       shard_(shard),
       reactor_(reactor),
       decision_seconds_(shared.metrics.cell(metrics::Family::kDecisionSeconds, {})),
@@ -142,17 +154,14 @@ std::optional<CallerPlan> Admission::plan_event(const Snapshot& snapshot, const 
 const AdmissionOutcome* Admission::decide(const EventContext& context, const RulePlan& rule, MonoTime now) {
     const CallerPlan& plan = *context.plan;
     outcome_.passes = true;
-    outcome_.store_failed = false;
+    outcome_.store_failed = outcome_.of_run = false;
     outcome_.count = 0;
     if (rule.enforced > 0) {
         const auto takes = std::span(plan.takes).subspan(rule.begin, rule.enforced);
         const auto decisions = std::span(spare_->decisions).first(takes.size());
         const auto answer = take(takes, decisions, now);
         if (!answer) {
-            spare_->rule = rule;
-            spare_->context = context;
-            waiting_.push_back(std::move(spare_));
-            spare_ = std::make_unique<Pending>(*this);
+            wait_for(context, rule);
             return nullptr;
         }
         const bool plain = answer->has_value() && !context.needs_verdicts && all_allow(decisions);
@@ -168,29 +177,43 @@ const AdmissionOutcome* Admission::decide(const EventContext& context, const Rul
     return &outcome_;
 }
 
-bool Admission::take_run(const EventContext& context, const RulePlan& rule, std::uint32_t events, MonoTime now) {
-    // A store that answers later would be asked twice for what it does not admit.
-    if (!rule.by_runs || rule.enforced == 0 || &shared_.store != shared_.local) return false;
+void Admission::wait_for(const EventContext& context, const RulePlan& rule) {
+    spare_->rule = rule;
+    spare_->context = context;
+    waiting_.push_back(std::move(spare_));
+    spare_ = std::make_unique<Pending>(*this);
+}
+
+Admission::Run Admission::take_run(const EventContext& context, const RulePlan& rule, std::uint32_t events,
+                                   MonoTime now) {
+    if (!rule.by_runs || rule.enforced == 0) return Run::kSingly;
+    // A store that answers later would be asked twice for the one event that it does not admit.
+    if (&store_ != shared_.local && events == 1) return Run::kSingly;
     const CallerPlan& plan = *context.plan;
-    std::array<limit::Take, kBucketsPerEventMax> takes;
+    auto& takes = spare_->run_takes;
     for (std::size_t i = 0; i < rule.enforced; ++i) {
         takes[i] = plan.takes[rule.begin + i];
         takes[i].cost *= events;
     }
     const auto decisions = std::span(spare_->decisions).first(rule.enforced);
     const auto answer = take(std::span(takes).first(rule.enforced), decisions, now);
-    if (!answer->has_value() || !all_allow(decisions)) return false;
+    if (!answer) {
+        spare_->run_events = events;
+        wait_for(context, rule);
+        return Run::kLater;
+    }
+    if (!answer->has_value() || !all_allow(decisions)) return Run::kSingly;
     for (std::size_t i = 0; i < rule.enforced; ++i) {
         count(context, plan.limits[rule.begin + i], &LimitCells::ByTier::allowed, events);
     }
-    return true;
+    return Run::kAdmitted;
 }
 
 std::optional<Result<void>> Admission::take(std::span<const limit::Take> takes, std::span<limit::Decision> decisions,
                                             MonoTime now) {
-    if (++sample_ % kTimedDecisionEvery != 0) return shared_.store.take(takes, now, decisions, *spare_);
+    if (++sample_ % kTimedDecisionEvery != 0) return store_.take(takes, now, decisions, *spare_);
     const auto before = std::chrono::steady_clock::now();
-    const auto answer = shared_.store.take(takes, now, decisions, *spare_);
+    const auto answer = store_.take(takes, now, decisions, *spare_);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - before;
     if (answer) shard_.observe(decision_seconds_, took.count());
     return answer;
@@ -233,6 +256,13 @@ void Admission::finish(const EventContext& context, const RulePlan& rule, std::s
     for (std::size_t i = 0; i < rule.enforced; ++i) {
         const policy::Verdict& verdict = outcome_.verdicts[i];
         const policy::LimitId id = plan.limits[rule.begin + i];
+        if (!answer) {
+            log_failure(context, verdict, answer.error(),
+                        !by_policy ? "counted here"
+                        : open     ? "allowed"
+                                   : "denied",
+                        now);
+        }
         if (by_policy) {
             count(context, id, open ? &LimitCells::ByTier::error_open : &LimitCells::ByTier::error_closed);
         } else if (!verdict.decision.allowed) {
@@ -247,17 +277,63 @@ void Admission::finish(const EventContext& context, const RulePlan& rule, std::s
 }
 
 void Admission::take_shadow(const EventContext& context, const RulePlan& rule, MonoTime now) {
+    if (&store_ != shared_.local) {
+        take_shadow_later(context, rule, now);
+        return;
+    }
+    std::array<limit::Decision, kBucketsPerEventMax> memory;
+    const auto decisions = std::span(memory).first(rule.shadow);
+    shared_.local->take_now(std::span(context.plan->takes).subspan(rule.begin + rule.enforced, rule.shadow), now,
+                            decisions);
+    finish_shadow(context, rule, decisions, {}, now);
+}
+
+// A shadow decision changes nothing for the caller, so nobody waits for it.
+void Admission::take_shadow_later(const EventContext& context, const RulePlan& rule, MonoTime now) {
+    const CallerPlan& of_caller = *context.plan;
+    auto event = std::make_unique<ShadowEvent>();
+    event->snapshot = context.snapshot->shared_from_this();
+    event->address = *context.address;
+    CallerPlan& plan = event->plan;
+    plan.subject = of_caller.subject;
+    plan.tier = of_caller.tier;
+    for (std::size_t i = rule.begin + rule.enforced; plan.takes.size() < rule.shadow; ++i) {
+        limit::Take take = of_caller.takes[i];
+        plan.subjects.push_back(std::make_unique<std::string>(take.subject));
+        take.subject = *plan.subjects.back();
+        plan.takes.push_back(take);
+        plan.limits.push_back(of_caller.limits[i]);
+    }
+    RulePlan own;
+    own.shadow = rule.shadow;
+    EventContext later = context;
+    later.plan = &plan;
+    later.address = &event->address;
+    later.waiter = nullptr;
+    const auto decisions = std::span(spare_->decisions).first(own.shadow);
+    spare_->shadow = std::move(event);
+    if (const auto answer = store_.take(plan.takes, now, decisions, *spare_)) {
+        finish_shadow(later, own, decisions, *answer, now);
+        spare_->shadow.reset();
+    } else {
+        wait_for(later, own);
+    }
+}
+
+void Admission::finish_shadow(const EventContext& context, const RulePlan& rule, std::span<limit::Decision> decisions,
+                              const Result<void>& answer, MonoTime now) {
     const CallerPlan& plan = *context.plan;
-    // A shadow decision changes nothing for the caller, so nobody waits for it: a store that answers later is not asked
-    // twice.
-    std::array<limit::Decision, kBucketsPerEventMax> decisions{};
     const std::size_t begin = rule.begin + rule.enforced;
-    if (shared_.local == nullptr) return;
     const auto takes = std::span(plan.takes).subspan(begin, rule.shadow);
-    shared_.local->take_now(takes, now, std::span(decisions).first(rule.shadow));
+    const bool local = context.snapshot->config->on_store_error == config::OnStoreError::kLocal;
+    if (!answer && local && shared_.local != nullptr) shared_.local->take_now(takes, now, decisions);
     bool would_deny = false;
     for (std::size_t i = 0; i < rule.shadow; ++i) {
         const policy::LimitId id = plan.limits[begin + i];
+        if (!answer && !local) {
+            count(context, id, &LimitCells::ByTier::error_open);
+            continue;
+        }
         if (decisions[i].allowed) {
             count(context, id, &LimitCells::ByTier::allowed);
             continue;
@@ -311,9 +387,32 @@ void Admission::on_late_answer(Pending& pending, const Result<void>& answer) {
     waiting_.erase(found);
     const MonoTime now = reactor_.now();
     outcome_.passes = true;
+    outcome_.of_run = pending.run_events > 0;
+    if (pending.shadow != nullptr) {
+        finish_shadow(pending.context, pending.rule, std::span(pending.decisions).first(pending.rule.shadow), answer,
+                      now);
+        return;
+    }
+    if (outcome_.of_run) {
+        finish_run(pending, answer);
+        return;
+    }
     finish(pending.context, pending.rule, std::span(pending.decisions).first(pending.rule.enforced), answer, now);
     if (pending.rule.shadow > 0 && outcome_.passes) take_shadow(pending.context, pending.rule, now);
     // The waiter may ask again from inside: its outcome is a copy.
+    const AdmissionOutcome outcome = outcome_;
+    pending.context.waiter->on_admission(outcome);
+}
+
+void Admission::finish_run(Pending& pending, const Result<void>& answer) {
+    const CallerPlan& plan = *pending.context.plan;
+    const RulePlan& rule = pending.rule;
+    outcome_.count = 0;
+    outcome_.store_failed = !answer;
+    outcome_.passes = answer && all_allow(std::span(pending.decisions).first(rule.enforced));
+    for (std::size_t i = 0; outcome_.passes && i < rule.enforced; ++i) {
+        count(pending.context, plan.limits[rule.begin + i], &LimitCells::ByTier::allowed, pending.run_events);
+    }
     const AdmissionOutcome outcome = outcome_;
     pending.context.waiter->on_admission(outcome);
 }
@@ -333,6 +432,35 @@ void Admission::log_denial(const EventContext& context, const policy::Verdict& v
                              .address = address};
     const auto answer = ask_denial_log(denial, now);
     if (answer.log_now) write_denial(denial, answer.left_out, shadow ? "limit exceeded (shadow)" : "limit exceeded");
+}
+
+// One line for a subject and limit in an interval, as denials have.
+void Admission::log_failure(const EventContext& context, const policy::Verdict& verdict, const Error& why,
+                            std::string_view outcome, MonoTime now) {
+    const std::string address = context.address->to_string();
+    const log::Denial failure{.subject = context.plan->subject,
+                              .limit = verdict.limit->name,
+                              .route = context.route->route->name,
+                              .rate = why.detail,
+                              .address = address};
+    log::DenialLog::Answer answer;
+    {
+        const std::lock_guard lock(shared_.denials_mutex);
+        answer = shared_.failures.on_denied(failure, now);
+    }
+    if (answer.log_now) write_failure(failure, outcome, answer.left_out);
+}
+
+void Admission::write_failure(const log::Denial& failure, std::string_view outcome, std::uint64_t left_out) {
+    shared_.log.write(LogLevel::kWarning, "the store could not decide",
+                      {{"subject", failure.subject},
+                       {"route", failure.route},
+                       {"limit", failure.limit},
+                       {"address", failure.address},
+                       {"store", shared_.store_name},
+                       {"reason", failure.rate},
+                       {"outcome", outcome},
+                       {"left_out", static_cast<std::int64_t>(left_out)}});
 }
 
 void Admission::log_refusal(std::string_view what, std::string_view subject, std::string_view route,
@@ -365,6 +493,10 @@ void Admission::tick(MonoTime now, bool everything) {
             write_denial(denial, left_out, "limit exceeded, left out");
         },
         everything);
+    shared_.failures.collect(
+        now, [&](const log::Denial& failure, std::uint64_t left_out) { write_failure(failure, "left out", left_out); },
+        everything);
+    static_cast<void>(shared_.failures.take_unattributed());  // metrics count them all
     if (const std::uint64_t lost = shared_.denials.take_unattributed(); lost > 0) {
         shared_.log.write(LogLevel::kInfo, "limit exceeded, left out",
                           {{"subject", "_other"}, {"left_out", static_cast<std::int64_t>(lost)}});

@@ -2,7 +2,10 @@
 //
 // A CallerPlan is made once a connection: the buckets of every rule, their names hashed. `decide` then takes from them
 // in one step of the store, counts the metrics and logs a denial. Limits in shadow are taken from in a step of their
-// own, so that what they say never keeps an enforced bucket from counting.
+// own, so that what they say never keeps an enforced bucket from counting; nobody waits for what they say.
+//
+// The store may answer later: the asker is told by its AdmissionWaiter, and what it asked with stays where it is until
+// then. A store that can't answer makes no decision: `on_store_error` does.
 //
 // One worker's thread.
 #pragma once
@@ -53,6 +56,7 @@ struct PlanUse {
 struct AdmissionOutcome {
     bool passes = true;
     bool store_failed = false;
+    bool of_run = false;  // of take_run; when it does not pass, each of its events is to be decided by itself
     std::array<policy::Verdict, kBucketsPerEventMax> verdicts;  // enforced ones
     std::size_t count = 0;
     [[nodiscard]] std::span<const policy::Verdict> all() const { return std::span(verdicts).first(count); }
@@ -86,7 +90,8 @@ struct EventContext {
 
 class Admission {
   public:
-    Admission(Shared& shared, metrics::Shard& shard, const net::Reactor& reactor);
+    // `store` is this worker's: a shared one has its connections.
+    Admission(Shared& shared, limit::Store& store, metrics::Shard& shard, const net::Reactor& reactor);
     ~Admission();
 
     // Plans of `rules` (each a list of limits) for one caller.
@@ -105,9 +110,11 @@ class Admission {
     // nullptr: the answer comes by `context.waiter`. Otherwise valid until the next call.
     [[nodiscard]] const AdmissionOutcome* decide(const EventContext& context, const RulePlan& rule, MonoTime now);
 
-    // Several events of the same rule at the same time, in one step: true when all are admitted. False when they
-    // aren't, or when that can't be said at once; nothing was taken then, and each is to be decided by itself.
-    [[nodiscard]] bool take_run(const EventContext& context, const RulePlan& rule, std::uint32_t events, MonoTime now);
+    // Several events of the same rule at the same time, in one step. kSingly: not all of them are admitted, or that
+    // can't be said; nothing was taken, and each is to be decided by itself. kLater: the answer comes by
+    // `context.waiter`.
+    enum class Run : std::uint8_t { kAdmitted, kSingly, kLater };
+    [[nodiscard]] Run take_run(const EventContext& context, const RulePlan& rule, std::uint32_t events, MonoTime now);
 
     // The block that keeps this caller out now: a penalty, unless the configuration exempts it or has none any more.
     [[nodiscard]] std::optional<PenaltyBox::Block> block_of(const config::Config& config, const policy::Caller& caller,
@@ -122,9 +129,14 @@ class Admission {
 
   private:
     struct Pending;
+    struct ShadowEvent;
     void finish(const EventContext& context, const RulePlan& rule, std::span<const limit::Decision> decisions,
                 const Result<void>& outcome, MonoTime now);
     void take_shadow(const EventContext& context, const RulePlan& rule, MonoTime now);
+    void take_shadow_later(const EventContext& context, const RulePlan& rule, MonoTime now);
+    void finish_shadow(const EventContext& context, const RulePlan& rule, std::span<limit::Decision> decisions,
+                       const Result<void>& answer, MonoTime now);
+    void wait_for(const EventContext& context, const RulePlan& rule);
     void count(const EventContext& context, policy::LimitId limit, metrics::Cell LimitCells::ByTier::*outcome,
                std::int64_t events = 1);
     // The step itself, one in so many of them timed.
@@ -132,11 +144,16 @@ class Admission {
                                                    std::span<limit::Decision> decisions, MonoTime now);
     [[nodiscard]] log::DenialLog::Answer ask_denial_log(const log::Denial& denial, MonoTime now);
     void log_denial(const EventContext& context, const policy::Verdict& verdict, MonoTime now, bool shadow);
+    void log_failure(const EventContext& context, const policy::Verdict& verdict, const Error& why,
+                     std::string_view outcome, MonoTime now);
+    void write_failure(const log::Denial& denial, std::string_view outcome, std::uint64_t left_out);
     void write_denial(const log::Denial& denial, std::uint64_t left_out, std::string_view message);
     void count_denial(const EventContext& context, bool shadow, MonoTime now);
+    void finish_run(Pending& pending, const Result<void>& answer);
     void on_late_answer(Pending& pending, const Result<void>& outcome);
 
     Shared& shared_;
+    limit::Store& store_;
     metrics::Shard& shard_;
     const net::Reactor& reactor_;
     metrics::Cell decision_seconds_;

@@ -131,7 +131,7 @@ class AdmissionTest : public testing::Test {
         snapshot_ = std::make_shared<Snapshot>(std::make_shared<config::Config>(std::move(config_)), shared_->hash_key,
                                                1, registry_);
         reactor_ = network_.make_reactor();
-        admission_ = std::make_unique<Admission>(*shared_, registry_.new_shard(), *reactor_);
+        admission_ = std::make_unique<Admission>(*shared_, shared_->store, registry_.new_shard(), *reactor_);
     }
     LimitId id(std::string_view name) const { return config_.limits->find(name); }
     // The plan of one rule of these limits.
@@ -141,7 +141,7 @@ class AdmissionTest : public testing::Test {
         const std::vector<LimitId>* rule = &limits;
         return admission_->plan(*snapshot_, caller_, 7, std::span(&rule, 1));
     }
-    bool take_run(const CallerPlan& plan, std::uint32_t events) {
+    Admission::Run take_run(const CallerPlan& plan, std::uint32_t events) {
         const EventContext context{snapshot_.get(), &snapshot_->routes[0], &plan, &caller_.address, false, &waiter_};
         return admission_->take_run(context, plan.rules[0], events, now_);
     }
@@ -214,26 +214,77 @@ TEST_F(AdmissionTest, TakesFromAllOrFromNone) {
 TEST_F(AdmissionTest, TakesARunOfEventsAtOnceOrNothingOfIt) {
     start_on(local_);
     const CallerPlan a = plan({"A"});
-    EXPECT_TRUE(take_run(a, 2));
-    EXPECT_FALSE(take_run(a, 2)) << "one is left of three";
-    EXPECT_FALSE(take_run(plan({"A", "B"}), 2)) << "B has one";
+    EXPECT_EQ(take_run(a, 2), Admission::Run::kAdmitted);
+    EXPECT_EQ(take_run(a, 2), Admission::Run::kSingly) << "one is left of three";
+    EXPECT_EQ(take_run(plan({"A", "B"}), 2), Admission::Run::kSingly) << "B has one";
     EXPECT_TRUE(decide(a)->passes);
     EXPECT_FALSE(decide(a)->passes);
     EXPECT_EQ(counted("A", "allowed"), 3);
     EXPECT_EQ(counted("A", "denied"), 1) << "a run that is not admitted is no denial: its events are asked for again";
     EXPECT_EQ(counted("B", "allowed"), 0);
-    EXPECT_FALSE(take_run(plan({"A", "S"}), 1)) << "a shadow takes and logs for each event";
+    EXPECT_EQ(take_run(plan({"A", "S"}), 1), Admission::Run::kSingly) << "a shadow takes and logs for each event";
 }
 
-TEST_F(AdmissionTest, TakesNoRunWhereTheStoreAnswersLater) {
+TEST_F(AdmissionTest, ARunWaitsForAStoreThatAnswersLaterAndIsAdmittedWholeOrNotAtAll) {
     start();
-    EXPECT_FALSE(take_run(plan({"A"}), 1));
+    store_.mood = FakeStore::Mood::kWaits;
+    const CallerPlan a = plan({"A"});
+    EXPECT_EQ(take_run(a, 1), Admission::Run::kSingly) << "it would be asked twice";
     EXPECT_EQ(store_.asked, 0U);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(take_run(a, 2), Admission::Run::kLater);
+    store_.answer_one();
+    store_.answer_one();
+    store_.answer_one(true);
+    ASSERT_EQ(waiter_.outcomes.size(), 3U);
+    for (const AdmissionOutcome& outcome : waiter_.outcomes) EXPECT_TRUE(outcome.of_run);
+    EXPECT_TRUE(waiter_.outcomes[0].passes);
+    EXPECT_FALSE(waiter_.outcomes[1].passes) << "one is left of three";
+    EXPECT_FALSE(waiter_.outcomes[2].passes);
+    EXPECT_EQ(counted("A", "allowed"), 2);
+    EXPECT_EQ(counted("A", "denied"), 0) << "its events are asked for again";
+    EXPECT_EQ(counted("A", "error_closed"), 0);
+    EXPECT_EQ(admission_->pending(), 0U);
+    EXPECT_TRUE(log_.lines.empty());
+}
+
+TEST_F(AdmissionTest, NobodyWaitsForAShadowThatIsAnsweredLater) {
+    start();
+    store_.mood = FakeStore::Mood::kWaits;
+    {
+        const CallerPlan shadowed = plan({"S"});  // is gone when the answers come
+        for (int i = 0; i < 3; ++i) EXPECT_TRUE(decide(shadowed)->passes);
+        decide(shadowed);
+    }
+    EXPECT_EQ(admission_->pending(), 4U);
+    for (int i = 0; i < 3; ++i) store_.answer_one();
+    store_.answer_one(true);
+    EXPECT_EQ(admission_->pending(), 0U);
+    EXPECT_TRUE(waiter_.outcomes.empty());
+    EXPECT_EQ(counted("S", "allowed"), 2);
+    EXPECT_EQ(counted("S", "shadow_denied"), 1);
+    EXPECT_EQ(counted("S", "error_open"), 1);
+    ASSERT_EQ(lines_of("limit exceeded (shadow)").size(), 1U);
+    EXPECT_NE(lines_of("limit exceeded (shadow)")[0].text.find("subject=user:42"), std::string::npos);
+}
+
+TEST_F(AdmissionTest, SaysWhichDecisionsTheStoreCouldNotMakeOnceInAnInterval) {
+    start();
+    store_.mood = FakeStore::Mood::kFails;
+    const CallerPlan a = plan({"A"});
+    for (int i = 0; i < 5; ++i) EXPECT_FALSE(decide(a)->passes);
+    ASSERT_EQ(log_.lines.size(), 1U);
+    EXPECT_EQ(log_.lines[0].message, "the store could not decide");
+    EXPECT_EQ(log_.lines[0].text,
+              "subject=user:42 route=chat limit=A address=203.0.113.7 store=memory reason=slow outcome=denied "
+              "left_out=0 ");
+    admission_->tick(now_ + std::chrono::seconds(60));
+    ASSERT_EQ(log_.lines.size(), 2U);
+    EXPECT_NE(log_.lines[1].text.find("left_out=4"), std::string::npos) << log_.lines[1].text;
 }
 
 TEST_F(AdmissionTest, TakesNoRunWhereDeniedEventsCount) {
     start_on(local_);
-    EXPECT_FALSE(take_run(plan({"D"}), 1));
+    EXPECT_EQ(take_run(plan({"D"}), 1), Admission::Run::kSingly);
 }
 
 TEST_F(AdmissionTest, AdmitsAnEventUnderSeveralRulesWholeOrNotAtAll) {

@@ -70,6 +70,16 @@ void ClientStream::decided(bool pass, ClientStreamSink& sink, StreamTools& tools
     pending_ = false;
     Walk walk{.bytes = std::move(pending_rest_), .sink = sink, .tools = tools, .blocks = blocks};
     pending_rest_ = {};
+    if (const std::uint32_t messages = std::exchange(pending_run_messages_, 0); messages > 0) {
+        if (pass) {
+            messages_passed_ += messages;
+            walk.position = pending_run_bytes_;
+        } else {
+            singly_ = messages + kSinglyAfterRun;
+        }
+        run(walk);
+        return;
+    }
     if (pending_held_) {
         pending_held_ = false;
         release_held(walk, pass);
@@ -289,7 +299,7 @@ void ClientStream::join_run(Walk& walk, std::size_t rule, std::size_t frame_at, 
         walk.run_rule = rule;
     }
     ++walk.run_messages;
-    walk.position = frame_end;
+    walk.position = walk.run_end = frame_end;
     payload_left_ = 0;
     message_mode_ = frame_mode_ = Mode::kPass;
 }
@@ -297,9 +307,20 @@ void ClientStream::join_run(Walk& walk, std::size_t rule, std::size_t frame_at, 
 bool ClientStream::settle_run(Walk& walk) {
     const std::uint32_t messages = std::exchange(walk.run_messages, 0);
     if (messages == 0) return true;
-    if (walk.sink.on_run(walk.run_rule, messages)) {
+    const Verdict verdict = walk.sink.on_run(walk.run_rule, messages);
+    if (verdict == Verdict::kPass) {
         messages_passed_ += messages;
         return true;
+    }
+    if (verdict == Verdict::kPending) {
+        forward_range(walk, walk.run_from);
+        pending_ = true;
+        pending_run_messages_ = messages;
+        pending_run_bytes_ = walk.run_end - walk.run_from;
+        pending_rest_ = walk.bytes.sub(walk.run_from, walk.bytes.size() - walk.run_from);
+        walk.position = walk.pass_from = walk.bytes.size();
+        in_frame_ = false;
+        return false;
     }
     singly_ = messages + kSinglyAfterRun;
     walk.position = walk.run_from;

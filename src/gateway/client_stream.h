@@ -11,7 +11,8 @@
 //
 // Runs. Messages of one rule that lie whole and side by side in a slice are decided together where the sink can: one
 // step of the store for all of them, and the same answer as one by one gives, since they came at the same time. When
-// not all of them are admitted, nothing was taken, and the walk goes back and asks for each.
+// not all of them are admitted, nothing was taken, and the walk goes back and asks for each. While the answer is
+// pending the walk is back at the run's beginning too, and goes on behind it when all are admitted.
 //
 // Waiting messages. With a content rule a message is held (copied) until it is complete or longer than `inspect_bytes`;
 // control frames between its fragments are held with it, so that nothing is re-ordered. A compressed message is held
@@ -48,9 +49,9 @@ class ClientStreamSink {
     virtual Verdict on_message(std::size_t rule) = 0;
     // The same where the rules say `by_sink`: by what the message says. `message` lives until this returns.
     virtual Verdict on_content(const policy::MessageView& message) = 0;
-    // Decides about `messages` messages of one rule at once: true when all of them pass. False when they don't, or when
-    // it can't be said now: nothing was taken, and each is asked about by itself.
-    virtual bool on_run(std::size_t rule, std::uint32_t messages) = 0;
+    // Decides about `messages` messages of one rule at once: kPass when all of them pass. kDrop when they don't, or
+    // when it can't be said: nothing was taken, and each is asked about by itself. kPending as above.
+    virtual Verdict on_run(std::size_t rule, std::uint32_t messages) = 0;
     virtual void forward(net::Slice bytes) = 0;
     // The client broke the framing or a bound: close with this code. The stream takes no more bytes.
     virtual void refuse(std::uint16_t close_code, std::string_view reason) = 0;
@@ -149,6 +150,7 @@ class ClientStream {
         net::BlockPool& blocks;
         // The run that ends at `position`: walked over, not yet decided.
         std::size_t run_from = 0;
+        std::size_t run_end = 0;
         std::size_t run_rule = 0;
         std::uint32_t run_messages = 0;
     };
@@ -169,7 +171,8 @@ class ClientStream {
     void resolve_held(Walk& walk, bool complete);
     void release_held(Walk& walk, bool pass);
     void join_run(Walk& walk, std::size_t rule, std::size_t frame_at, std::size_t frame_end);
-    // Decides the run, if there is one. False: the walk is back at its beginning, and goes on message by message.
+    // Decides the run, if there is one. False: the walk is back at its beginning, and goes on message by message, or is
+    // over until the answer comes.
     [[nodiscard]] bool settle_run(Walk& walk);
     void apply(Walk& walk, Verdict verdict, std::size_t header_at, bool split);
     void forward_range(Walk& walk, std::size_t end);
@@ -210,7 +213,9 @@ class ClientStream {
     bool client_closed_ = false;
     bool pending_ = false;
     bool pending_held_ = false;
-    bool close_held_ = false;  // a Close frame lies among the held ones
+    std::uint32_t pending_run_messages_ = 0;  // a run is pending: so many messages, and
+    std::size_t pending_run_bytes_ = 0;       // so many bytes of pending_rest_
+    bool close_held_ = false;                 // a Close frame lies among the held ones
     net::Slice pending_rest_;
     std::unique_ptr<std::vector<std::uint8_t>> close_;  // a Close frame, kept back until its payload can be checked
     std::unique_ptr<Held> held_;

@@ -87,15 +87,18 @@ class Recorder final : public ClientStreamSink {
         shown.push_back({std::string(message.content), message.complete, message.binary, message.size_least});
         return on_message(MessageRules::kNoRule);
     }
-    bool on_run(std::size_t rule, std::uint32_t messages) override {
+    Verdict on_run(std::size_t rule, std::uint32_t messages) override {
         EXPECT_FALSE(over()) << "a run after the end";
         EXPECT_GT(messages, 0U);
         const auto first_drop = drops.lower_bound(rules.size());
         const bool all_pass = first_drop == drops.end() || *first_drop >= rules.size() + messages;
-        if (asks_later || !all_pass) return false;
-        rules.insert(rules.end(), messages, rule);
-        runs.push_back(messages);
-        return true;
+        later = all_pass;
+        if (all_pass) {
+            rules.insert(rules.end(), messages, rule);
+            runs.push_back(messages);
+        }
+        if (asks_later) return Verdict::kPending;
+        return all_pass ? Verdict::kPass : Verdict::kDrop;
     }
     void forward(net::Slice bytes) override {
         EXPECT_FALSE(over()) << "bytes after the end";

@@ -38,11 +38,12 @@ class ConnectionCounts {
 };
 
 struct Shared {
-    limit::Store& store;
+    limit::Store& store;        // of workers that make none of their own
     limit::BucketTable* local;  // what `on_store_error: local` counts in; the store itself when it is the table
     metrics::Registry& metrics;
     log::Logger& log;
     HashKey hash_key;
+    std::string store_name = "memory";  // for the log, without credentials
 
     ConnectionCounts counts;
     ByteBudget held_bodies;
@@ -50,6 +51,7 @@ struct Shared {
     // One line for a subject and limit in an interval, whichever worker denies. Asked on the way of a denial only.
     std::mutex denials_mutex;
     log::DenialLog denials;
+    log::DenialLog failures;  // decisions that the store could not make
     std::atomic<std::uint64_t> next_connection_id{1};
     std::atomic<std::uint64_t> connections{0};  // downstream, open
 
@@ -70,7 +72,8 @@ struct Shared {
           log(logger),
           hash_key(key),
           penalties({.hash_key = key}),
-          denials({.hash_key = key}) {}
+          denials({.hash_key = key}),
+          failures({.hash_key = key}) {}
 
   private:
     mutable std::mutex mutex_;

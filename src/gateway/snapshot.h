@@ -42,7 +42,7 @@ struct RouteRuntime {
     std::vector<std::size_t> strictest;  // by TierId
 };
 
-struct Snapshot {
+struct Snapshot : std::enable_shared_from_this<Snapshot> {
     // `before`: the one that this replaces, whose answers about callers are kept where they still hold.
     Snapshot(std::shared_ptr<const config::Config> configuration, const HashKey& hash_key, std::uint64_t number,
              metrics::Registry& registry, const Snapshot* before = nullptr);

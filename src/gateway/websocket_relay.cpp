@@ -126,10 +126,14 @@ void WebsocketRelay::on_downstream(net::Slice bytes) {
     }
     const std::uint64_t messages_before = stream_.messages_passed();
     stream_.receive(std::move(bytes), *this, worker_.tools(), worker_.reactor().blocks());
-    worker_.shard().add(route_->cells.messages_in,
-                        static_cast<std::int64_t>(stream_.messages_passed() - messages_before));
+    count_messages(messages_before);
     close_when_denied_too_often();
     settle_receiving();
+}
+
+void WebsocketRelay::count_messages(std::uint64_t passed_before) {
+    worker_.shard().add(route_->cells.messages_in,
+                        static_cast<std::int64_t>(stream_.messages_passed() - passed_before));
 }
 
 void WebsocketRelay::forward(net::Slice bytes) {
@@ -148,11 +152,14 @@ EventContext WebsocketRelay::event_context(const CallerPlan& plan) {
     return {snapshot_.get(), route_, &plan, &caller_.address, false, this};
 }
 
-bool WebsocketRelay::on_run(std::size_t rule, std::uint32_t messages) {
-    if (own_closing_ || ended_) return false;
+Verdict WebsocketRelay::on_run(std::size_t rule, std::uint32_t messages) {
+    if (own_closing_ || ended_) return Verdict::kDrop;
     const RulePlan* buckets = buckets_of(rule);
-    if (buckets == nullptr) return true;
-    return too_often_.empty() && worker_.admission().take_run(event_context(plan_), *buckets, messages, now());
+    if (buckets == nullptr) return Verdict::kPass;
+    if (!too_often_.empty()) return Verdict::kDrop;
+    const auto answer = worker_.admission().take_run(event_context(plan_), *buckets, messages, now());
+    if (answer == Admission::Run::kLater) return Verdict::kPending;
+    return answer == Admission::Run::kAdmitted ? Verdict::kPass : Verdict::kDrop;
 }
 
 Verdict WebsocketRelay::on_message(std::size_t rule) {
@@ -208,9 +215,11 @@ void WebsocketRelay::on_admission(const AdmissionOutcome& outcome) {
         check_ended();
         return;
     }
-    if (!outcome.passes) on_denied(outcome);
+    if (!outcome.passes && !outcome.of_run) on_denied(outcome);
     if (outcome.passes && operations_ != nullptr) operations_->messages.passed();
+    const std::uint64_t messages_before = stream_.messages_passed();
     stream_.decided(outcome.passes, *this, worker_.tools(), worker_.reactor().blocks());
+    count_messages(messages_before);
     close_when_denied_too_often();
     settle_receiving();
     if (downstream_end_ && !stream_.pending()) on_downstream_end();

@@ -76,7 +76,7 @@ class WebsocketRelay final : public ClientStreamSink, public ServerMessageSink, 
     // ClientStreamSink
     Verdict on_message(std::size_t rule) override;
     Verdict on_content(const policy::MessageView& message) override;
-    bool on_run(std::size_t rule, std::uint32_t messages) override;
+    Verdict on_run(std::size_t rule, std::uint32_t messages) override;
     void forward(net::Slice bytes) override;
     void refuse(std::uint16_t close_code, std::string_view reason) override;
     void on_client_close() override;
@@ -92,6 +92,7 @@ class WebsocketRelay final : public ClientStreamSink, public ServerMessageSink, 
     // nullptr: not limited.
     [[nodiscard]] Verdict decide(const CallerPlan& plan, const RulePlan* buckets);
     [[nodiscard]] Verdict decide_operation(std::span<const RuleUse> uses);
+    void count_messages(std::uint64_t passed_before);
     void adopt_snapshot();
     void plan();
     [[nodiscard]] StreamRules stream_rules() const;

@@ -28,7 +28,7 @@ Worker::Worker(std::unique_ptr<net::Reactor> reactor, Shared& shared, net::NameT
       names_(names),
       shard_(shared.metrics.new_shard()),
       random_(seed),
-      admission_(shared, shard_, *reactor_),
+      admission_(shared, shared.store, shard_, *reactor_),
       lookups_(*this, names) {
     reactor_->set_events(this);
     adopt(shared_.snapshot());
@@ -184,6 +184,7 @@ void Worker::adopt(std::shared_ptr<const Snapshot> snapshot) {
     {
         const std::lock_guard lock(shared_.denials_mutex);
         shared_.denials.set_interval(snapshot_->config->log_denial_interval);
+        shared_.failures.set_interval(snapshot_->config->log_denial_interval);
     }
     // Exchanges that are open hold references into the pool by index: they check the generation before they give a
     // connection back.

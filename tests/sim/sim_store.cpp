@@ -6,6 +6,8 @@ namespace weir::sim {
 
 std::optional<Result<void>> SimStore::take(std::span<const limit::Take> takes, MonoTime now,
                                            std::span<limit::Decision> decisions, limit::TakeWaiter& waiter) {
+    if (shadowed_(std::string(takes.front().group))) return take_shadow(takes, now, decisions, waiter);
+    if (takes.front().cost > 1) return take_run(takes, now, decisions, waiter);
     const std::size_t index = entries_.size();
     Entry& entry = entries_.emplace_back();
     entry.client = attention_.client;
@@ -45,6 +47,56 @@ std::optional<Result<void>> SimStore::take(std::span<const limit::Take> takes, M
         waiter.on_taken(outcome);
     });
     return std::nullopt;
+}
+
+// What is in shadow decides nothing for a client, so that no entry of its is compared; the asker may be gone when the
+// answer comes.
+std::optional<Result<void>> SimStore::take_shadow(std::span<const limit::Take> takes, MonoTime now,
+                                                  std::span<limit::Decision> decisions, limit::TakeWaiter& waiter) {
+    (void)table_.take_now(takes, now, decisions);
+    if (!by_chance(faults_.late_one_in)) return Result<void>{};
+    const Nanos delay{static_cast<Nanos::rep>(random_.below(static_cast<std::uint64_t>(faults_.late_max.count())))};
+    ++pending_;
+    attention_.reactor->later(delay, [this, &waiter] {
+        --pending_;
+        waiter.on_taken({});
+    });
+    return std::nullopt;
+}
+
+std::optional<Result<void>> SimStore::take_run(std::span<const limit::Take> takes, MonoTime now,
+                                               std::span<limit::Decision> decisions, limit::TakeWaiter& waiter) {
+    if (by_chance(faults_.fail_one_in)) {
+        return Error{ErrorCode::kTimeout, ErrorSource::kInternal, true, "the simulated store does not answer"};
+    }
+    if (!by_chance(faults_.late_one_in)) return answer_run(takes, now, decisions);
+    const Nanos delay{static_cast<Nanos::rep>(random_.below(static_cast<std::uint64_t>(faults_.late_max.count())))};
+    ++pending_;
+    const Attention asked = attention_;
+    asked.reactor->later(delay, [this, takes, decisions, asked, &waiter] {
+        attention_ = asked;
+        --pending_;
+        waiter.on_taken(answer_run(takes, asked.reactor->now(), decisions));
+    });
+    return std::nullopt;
+}
+
+Result<void> SimStore::answer_run(std::span<const limit::Take> takes, MonoTime now,
+                                  std::span<limit::Decision> decisions) {
+    if (!table_.take_now(takes, now, decisions)) return {};
+    for (std::uint64_t i = 0; i < takes.front().cost; ++i) {
+        Entry& entry = entries_.emplace_back();
+        entry.client = attention_.client;
+        entry.subject = takes.front().subject;
+        entry.reloaded = under_reloaded(takes.front());
+        entry.answered = entry.allowed = true;
+        for (const auto& expected : ask(shared_, takes, now)) {
+            entry.groups.emplace_back(takes[entry.allows.size()].group);
+            entry.allows.push_back(expected.allowed);
+            if (!expected.allowed) fail_("a run is admitted of which the naive log denies a message");
+        }
+    }
+    return {};
 }
 
 bool SimStore::under_reloaded(const limit::Take& take) const {

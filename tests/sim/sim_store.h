@@ -1,4 +1,6 @@
 // A store of buckets that is as bad as the scenario says: it answers late, fails, or counts and then fails to answer.
+// Several messages that are asked about at once are an entry each when all are admitted, and none otherwise: then they
+// are asked about again, one by one.
 // Behind it is the real bucket table. Each question is written down with the client that it is about, and each answer
 // compared with the naive limiter's.
 #pragma once
@@ -39,7 +41,8 @@ class SimStore final : public limit::Store {
     };
     SimStore(limit::BucketTable& table, Rng& random, Attention& attention, const StoreFaults& faults, OnError on_error,
              std::map<std::string, NaiveLimit> limits, std::uint64_t reload_factor,
-             std::function<std::string(int)> subject_of, std::function<void(const std::string&)> fail)
+             std::function<std::string(int)> subject_of, std::function<bool(const std::string&)> shadowed,
+             std::function<void(const std::string&)> fail)
         : table_(table),
           random_(random),
           attention_(attention),
@@ -48,6 +51,7 @@ class SimStore final : public limit::Store {
           limits_(std::move(limits)),
           reloaded_(limits_),
           subject_of_(std::move(subject_of)),
+          shadowed_(std::move(shadowed)),
           fail_(std::move(fail)) {
         for (auto& [group, limit] : reloaded_) {
             limit.count *= reload_factor;
@@ -67,6 +71,11 @@ class SimStore final : public limit::Store {
     [[nodiscard]] bool by_chance(std::uint32_t weight) { return weight != 0 && random_.one_in(weight); }
     Result<void> answer(std::size_t entry, std::span<const limit::Take> takes, MonoTime now,
                         std::span<limit::Decision> decisions, bool fails, bool loses);
+    std::optional<Result<void>> take_shadow(std::span<const limit::Take> takes, MonoTime now,
+                                            std::span<limit::Decision> decisions, limit::TakeWaiter& waiter);
+    std::optional<Result<void>> take_run(std::span<const limit::Take> takes, MonoTime now,
+                                         std::span<limit::Decision> decisions, limit::TakeWaiter& waiter);
+    Result<void> answer_run(std::span<const limit::Take> takes, MonoTime now, std::span<limit::Decision> decisions);
     [[nodiscard]] bool under_reloaded(const limit::Take& take) const;
     void count_locally(std::size_t entry, std::span<const limit::Take> takes, MonoTime now);
     std::vector<NaiveLimiter::Answer> ask(NaiveLimiter& limiter, std::span<const limit::Take> takes, MonoTime now);
@@ -79,6 +88,7 @@ class SimStore final : public limit::Store {
     std::map<std::string, NaiveLimit> limits_;    // by group
     std::map<std::string, NaiveLimit> reloaded_;  // the same, as a reload changes them
     std::function<std::string(int)> subject_of_;
+    std::function<bool(const std::string&)> shadowed_;
     std::function<void(const std::string&)> fail_;
     NaiveLimiter shared_;
     NaiveLimiter local_;  // what the process counts by itself while the store fails

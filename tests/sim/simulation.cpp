@@ -25,7 +25,9 @@ Simulation::Simulation(const Scenario& scenario)
       local_table_({.buckets_max = 4096}),
       store_(
           table_, random_, attention_, scenario_.store, scenario_.on_error, scenario_.limits, scenario_.reload_factor,
-          [this](int client) { return scenario_.subject_of(client); }, [this](const std::string& what) { fail(what); }),
+          [this](int client) { return scenario_.subject_of(client); },
+          [this](const std::string& group) { return scenario_.shadowed(group); },
+          [this](const std::string& what) { fail(what); }),
       shared_(store_, &local_table_, metrics_, log_, kHashKey),
       backend_(network_, scenario_, random_, [this](const std::string& what) { fail(what); }) {
     config::Sources sources;
