@@ -47,6 +47,9 @@ class Breaker {
     // True when it is time: the caller sends a probe, and reports its outcome as any other.
     [[nodiscard]] bool begin_probe(MonoTime now);
 
+    // There is reason to try at once.
+    void hurry(MonoTime now) { probe_due_ = now; }
+
   private:
     void wait(MonoTime now, Rng& random);
 
