@@ -13,4 +13,8 @@ namespace weir::store {
 // Appends the key to `out`.
 void append_bucket_key(std::string& out, std::string_view prefix, std::string_view subject, std::string_view group);
 
+// The same as an argument of a command (protocol/resp/command.h).
+void append_bucket_key_argument(std::string& out, std::string_view prefix, std::string_view subject,
+                                std::string_view group);
+
 }  // namespace weir::store

@@ -11,5 +11,11 @@ TEST(BucketKey, IsWhatTheManualNames) {
     EXPECT_EQ(key, "rl:{user:42}:ws_ai_query");
 }
 
+TEST(BucketKey, IsTheSameAsAnArgument) {
+    std::string argument;
+    append_bucket_key_argument(argument, "rl", "user:42", "ws_ai_query");
+    EXPECT_EQ(argument, "$24\r\nrl:{user:42}:ws_ai_query\r\n");
+}
+
 }  // namespace
 }  // namespace weir::store
