@@ -52,8 +52,13 @@ class GatewayControl final : public admin::Control {
     GatewayControl(gateway::Gateway& gateway, metrics::Registry& metrics) : gateway_(gateway), metrics_(metrics) {}
     admin::Health health() override { return {}; }
     admin::Readiness readiness() override {
-        if (gateway_.draining()) return {.ready = false, .reasons = {"draining"}};
-        return {};
+        admin::Readiness readiness;
+        if (gateway_.draining()) {
+            readiness.ready = false;
+            readiness.reasons.emplace_back("draining");
+        }
+        if (const auto why = gateway_.store_failing()) readiness.reasons.push_back("store unreachable: " + *why);
+        return readiness;
     }
     std::string metrics_text() override {
         gateway_.refresh_metrics();
@@ -130,7 +135,8 @@ class Server {
                         {"address", listening},
                         {"admin", admin_address},
                         {"reactor", gateway_->reactor_name()},
-                        {"routes", static_cast<std::int64_t>(config.routes.size())}});
+                        {"routes", static_cast<std::int64_t>(config.routes.size())},
+                        {"store", config.store.to_string()}});
         if (config.disabled) logger_->write(LogLevel::kWarning, "RATELIMIT_DISABLE is set: everything is allowed", {});
     }
 
@@ -183,6 +189,7 @@ class Server {
             {"admin", before.admin != after.admin},
             {"workers", before.workers != after.workers},
             {"reactor", before.reactor != after.reactor},
+            {"store", before.store != after.store},
             {"memory.max_buckets", before.buckets_max != after.buckets_max},
             {"memory.snapshot", before.snapshot_path != after.snapshot_path},
             {"log.format", before.log_format != after.log_format},

@@ -68,6 +68,7 @@ Gateway::Gateway(std::shared_ptr<const config::Config> config, const Dependencie
       names_(std::make_unique<ResolvedNames>()) {
     restore_buckets(*config);
     shared_ = std::make_unique<Shared>(*table_, table_.get(), dependencies.metrics, dependencies.log, hash_key_);
+    if (config->store.kind != store::StoreKind::kMemory) shared_->use(config->store);
     names_->watch(*config);
     shared_->adopt(std::make_shared<const Snapshot>(std::move(config), hash_key_, generation_, dependencies.metrics));
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -47,6 +48,10 @@ class Gateway {
     [[nodiscard]] const std::vector<net::Endpoint>& endpoints() const { return endpoints_; }
     [[nodiscard]] std::string_view reactor_name() const { return reactor_name_; }
     [[nodiscard]] std::shared_ptr<const config::Config> config() const { return shared_->snapshot()->config; }
+    // Why the shared store can't decide now; nullopt when it can, or there is none.
+    [[nodiscard]] std::optional<std::string> store_failing() const {
+        return shared_->store_health == nullptr ? std::nullopt : shared_->store_health->failing();
+    }
     [[nodiscard]] std::uint64_t connections() const { return shared_->connections.load(std::memory_order_relaxed); }
     // Brings the metrics that are computed when asked for up to date.
     void refresh_metrics();

@@ -64,6 +64,9 @@ void ResolvedNames::watch(const config::Config& config) {
     if (config.lookup && !config.lookup->address.host.empty() && !IpAddress::parse(config.lookup->address.host)) {
         wanted[config.lookup->address.host];
     }
+    for (const store::StoreHost& host : config.store.hosts) {
+        if (!host.host.empty() && !IpAddress::parse(host.host)) wanted[host.host];
+    }
     for (auto& [name, addresses] : wanted) {
         addresses = addresses_of(name);
         if (addresses.empty()) addresses = ask(name);

@@ -21,6 +21,8 @@
 #include "log/denial_log.h"
 #include "log/logger.h"
 #include "metrics/registry.h"
+#include "store/store_address.h"
+#include "store/store_health.h"
 
 namespace weir::gateway {
 
@@ -44,6 +46,15 @@ struct Shared {
     log::Logger& log;
     HashKey hash_key;
     std::string store_name = "memory";  // for the log, without credentials
+
+    // A store over the network: each worker has connections of its own to it, and does not use `store`.
+    store::StoreAddress store_address;
+    std::unique_ptr<store::StoreHealth> store_health;
+    void use(const store::StoreAddress& address) {
+        store_address = address;
+        store_name = address.to_string();
+        store_health = std::make_unique<store::StoreHealth>(log, store_name);
+    }
 
     ConnectionCounts counts;
     ByteBudget held_bodies;

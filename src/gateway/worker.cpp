@@ -28,11 +28,22 @@ Worker::Worker(std::unique_ptr<net::Reactor> reactor, Shared& shared, net::NameT
       names_(names),
       shard_(shared.metrics.new_shard()),
       random_(seed),
-      admission_(shared, shared.store, shard_, *reactor_),
+      redis_(make_redis()),
+      admission_(shared, redis_ != nullptr ? *redis_ : shared.store, shard_, *reactor_),
       lookups_(*this, names) {
     reactor_->set_events(this);
     adopt(shared_.snapshot());
     (void)reactor_->set_timer(kTick, kTickCookie);
+    if (redis_ != nullptr) reactor_->wake();  // it begins on the worker's own thread
+}
+
+std::unique_ptr<store::RedisStore> Worker::make_redis() {
+    if (shared_.store_health == nullptr) return nullptr;
+    const auto config = shared_.snapshot()->config;
+    return std::make_unique<store::RedisStore>(
+        store::RedisStoreOptions{
+            .address = shared_.store_address, .key_prefix = config->key_prefix, .timeout = config->store_timeout},
+        store::RedisStore::Tools{*this, names_, shared_.metrics, shard_, *shared_.store_health, random_.next()});
 }
 
 Worker::~Worker() {
@@ -41,6 +52,7 @@ Worker::~Worker() {
     }
     close_pooled();
     lookups_.abandon();
+    if (redis_ != nullptr) redis_->stop();  // whoever waits for it ends here as well
     admission_.tick(reactor_->now(), true);
     for (const std::uint32_t listener : listeners_) reactor_->stop_listening(listener);
     retired_.clear();
@@ -191,6 +203,7 @@ void Worker::adopt(std::shared_ptr<const Snapshot> snapshot) {
     pool_ = std::make_unique<UpstreamPool>(snapshot_->config->upstreams, names_,
                                            snapshot_->config->bounds.upstream_idle_max);
     lookups_.adopt(*snapshot_);
+    if (redis_ != nullptr) redis_->adopt(snapshot_->config->key_prefix, snapshot_->config->store_timeout);
 }
 
 void Worker::on_accepted(net::SocketId socket, std::uint32_t /*listener*/, const net::Endpoint& peer) {
@@ -344,6 +357,7 @@ void Worker::begin_drain() {
 }
 
 void Worker::on_wake() {
+    if (redis_ != nullptr && !std::exchange(redis_started_, true)) redis_->start();
     deliver_lookups();
     if (reload_requested_.exchange(false, std::memory_order_acq_rel)) adopt(shared_.snapshot());
     if (drain_requested_.exchange(false, std::memory_order_acq_rel)) begin_drain();

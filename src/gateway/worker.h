@@ -25,6 +25,7 @@
 #include "gateway/upstream_pool.h"
 #include "net/reactor.h"
 #include "net/socket_owner.h"
+#include "store/redis_store.h"
 
 namespace weir::gateway {
 
@@ -119,6 +120,7 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     void adopt(std::shared_ptr<const Snapshot> snapshot);
     void begin_drain();
     void end_drain();
+    [[nodiscard]] std::unique_ptr<store::RedisStore> make_redis();
     [[nodiscard]] std::size_t owner_index(net::SocketOwner& owner);
     void tick();
     void tend_penalties(MonoTime now);
@@ -136,6 +138,11 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     Rng random_;
     std::string date_;
     std::optional<std::chrono::sys_seconds> date_second_;
+    std::vector<Link> links_;
+    std::vector<net::SocketOwner*> owners_;  // a timer's cookie has the index; null: forgotten
+    std::vector<net::SocketOwner*> turn_watchers_;
+    std::unique_ptr<store::RedisStore> redis_;  // null: the store is Shared's
+    bool redis_started_ = false;
     Admission admission_;
     StreamTools tools_;
     OperationJudge judge_;
@@ -145,9 +152,6 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     protocol::http::RequestHead request_scratch_;
     protocol::http::ResponseHead response_scratch_;
 
-    std::vector<Link> links_;
-    std::vector<net::SocketOwner*> owners_;  // a timer's cookie has the index; null: forgotten
-    std::vector<net::SocketOwner*> turn_watchers_;
     std::vector<Slot> slots_;
     std::vector<std::uint32_t> free_slots_;
     std::vector<Connection*> retired_;

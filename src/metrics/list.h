@@ -29,6 +29,9 @@ enum class Family : std::uint8_t {
     kLookupEntries,
     kPenalties,
     kBlockedSubjects,
+    kStoreErrors,
+    kStoreSeconds,
+    kBreakerState,
     kBuildInfo,
     kCount_,
 };
@@ -203,6 +206,28 @@ inline constexpr std::array<FamilyRow, kFamilies> kList{{
      {{kRouteLabel, {"outcome", "`blocked`, `shadow_blocked` (would have been, and was not since `shadow` is on)"}}}},
     {Family::kBlockedSubjects, "weir_blocked_subjects", Kind::kGauge,
      "Subjects that are blocked for a time now; those of the block list do not count."},
+    {Family::kStoreErrors,
+     "weir_store_errors_total",
+     Kind::kCounter,
+     "Decisions that the shared store could not make, or not at once.",
+     {{{"store", "the address of the store, without credentials"},
+       {"kind",
+        "`timeout` (no answer within `store_timeout`), `store_unavailable` (failed at once, as the breaker is open or "
+        "the store can't be reached), `closed`, `reset`, `refused`, `unreachable` (the connection), `exhausted` (too "
+        "many "
+        "decisions wait), `malformed` (no answer of Redis), or the word of an error of the store: `oom`, `readonly`, "
+        "`loading`, `busy`, `misconf`, `noreplicas`, `masterdown`, `clusterdown`, `noauth`, `wrongpass`, `noperm`, "
+        "`wrongtype`, `badvalue`, `other`"}}}},
+    {Family::kStoreSeconds,
+     "weir_store_seconds",
+     Kind::kHistogram,
+     "Time that the shared store took for a decision, or until it was given up.",
+     {},
+     {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1}},
+    {Family::kBreakerState, "weir_breaker_state", Kind::kGauge,
+     "Servers of the shared store that are not asked now, as they do not answer in time or can't be reached: events "
+     "that would "
+     "ask them fail at once. Each worker counts its own; 0 is well."},
     {Family::kBuildInfo,
      "weir_build_info",
      Kind::kGauge,

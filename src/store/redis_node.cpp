@@ -12,11 +12,10 @@ namespace resp = protocol::resp;
 namespace {
 
 constexpr std::uint64_t kProbe = kNodeTags + 1;
-constexpr std::uint64_t kScript = kNodeTags + 2;
+constexpr std::uint64_t kScriptLoad = kNodeTags + 2;
 // A connection on which nothing is answered for so long, or for so many time-outs, is given up.
 constexpr Nanos kStallLeast = std::chrono::milliseconds(250);
 constexpr int kStallTimeouts = 4;
-constexpr Nanos kTendOpen = std::chrono::milliseconds(50);
 
 constexpr Error kBreakerOpen{ErrorCode::kStoreUnavailable, ErrorSource::kStore, true,
                              "the store does not answer in time"};
@@ -39,7 +38,7 @@ RedisConnection::Options connection_options(const RedisNode::Options& options) {
     }
     if (options.database > 0) out.greeting.push_back(encoded({"SELECT", std::to_string(options.database)}));
     out.greeting.push_back(encoded({"PING"}));
-    if (!options.script.empty()) out.preload = encoded({"SCRIPT", "LOAD", options.script});
+    if (options.script != nullptr) options.script->append_load(out.preload);
     out.stall = stall_of(options.timeout);
     return out;
 }
@@ -55,9 +54,15 @@ RedisNode::RedisNode(net::SocketHost& host, NodeUser& user, Options options, std
       connection_(host, *this, connection_options(options_), seed ^ 0x5EEDU) {}
 
 RedisNode::~RedisNode() {
+    stop();
+}
+
+void RedisNode::stop() {
+    if (std::exchange(stopped_, true)) return;
     connection_.stop();
-    if (!breaker_.closed() && options_.shard != nullptr) options_.shard->add(options_.breaker_cell, -1);
-    if (failing_ && options_.health != nullptr) options_.health->on_recovered(host_.reactor().now());
+    if (!std::exchange(failing_, false)) return;
+    if (options_.shard != nullptr) options_.shard->add(options_.breaker_cell, -1);
+    if (options_.health != nullptr) options_.health->on_gone();
 }
 
 std::optional<Error> RedisNode::unusable() const {
@@ -75,17 +80,14 @@ Result<void> RedisNode::ask(std::string_view command, std::uint64_t tag) {
 
 void RedisNode::load_script() {
     if (std::exchange(script_on_its_way_, true)) return;
-    if (!connection_.ask(encoded({"SCRIPT", "LOAD", options_.script}), kScript)) script_on_its_way_ = false;
+    std::string load;
+    options_.script->append_load(load);
+    if (!connection_.ask(load, kScriptLoad)) script_on_its_way_ = false;
 }
 
 void RedisNode::set_timeout(Nanos timeout) {
     options_.timeout = timeout;
     connection_.set_stall(stall_of(timeout));
-}
-
-Nanos RedisNode::tend_every() const {
-    if (!breaker_.closed()) return kTendOpen;
-    return probe_sent_ ? std::max<Nanos>(options_.timeout, net::kTimerTick) : kHeartbeat / 2;
 }
 
 void RedisNode::tend() {
@@ -115,15 +117,11 @@ void RedisNode::probe() {
 
 void RedisNode::succeeded() {
     answered_ = host_.reactor().now();
-    if (!breaker_.on_success()) return;
-    if (options_.shard != nullptr) options_.shard->add(options_.breaker_cell, -1);
-    settle_health({});
+    if (breaker_.on_success()) settle_health({});
 }
 
 void RedisNode::failed() {
-    if (!breaker_.on_failure(host_.reactor().now(), random_)) return;
-    if (options_.shard != nullptr) options_.shard->add(options_.breaker_cell, 1);
-    settle_health(kBreakerOpen);
+    if (breaker_.on_failure(host_.reactor().now(), random_)) settle_health(kBreakerOpen);
 }
 
 void RedisNode::note_timeout() {
@@ -134,8 +132,10 @@ void RedisNode::note_timeout() {
 void RedisNode::settle_health(const Error& why) {
     const bool usable = breaker_.closed() && connection_.ready();
     const bool failing = !breaker_.closed() || connection_.down() || (failing_ && !usable);
-    if (failing == failing_ || options_.health == nullptr) return;
+    if (failing == failing_ || stopped_) return;
     failing_ = failing;
+    if (options_.shard != nullptr) options_.shard->add(options_.breaker_cell, failing ? 1 : -1);
+    if (options_.health == nullptr) return;
     const MonoTime now = host_.reactor().now();
     if (failing) {
         options_.health->on_failing(options_.host.to_string(), why, now);
@@ -153,7 +153,7 @@ void RedisNode::on_reply(RedisConnection& /*connection*/, std::uint64_t tag, con
                 succeeded();
             }
             return;
-        case kScript:
+        case kScriptLoad:
             script_on_its_way_ = false;
             return;
         case kNoAnswerWanted:
@@ -168,7 +168,7 @@ void RedisNode::on_reply(RedisConnection& /*connection*/, std::uint64_t tag, con
 void RedisNode::on_lost(RedisConnection& /*connection*/, std::uint64_t tag, const Error& why) {
     if (tag == kProbe) {
         if (std::exchange(probe_sent_, std::nullopt)) failed();
-    } else if (tag == kScript) {
+    } else if (tag == kScriptLoad) {
         script_on_its_way_ = false;
     } else if (tag != kNoAnswerWanted) {
         user_.on_failed(*this, tag, why);

@@ -17,6 +17,7 @@
 #include "metrics/registry.h"
 #include "store/breaker.h"
 #include "store/redis_connection.h"
+#include "store/script.h"
 #include "store/store_address.h"
 #include "store/store_health.h"
 
@@ -50,11 +51,11 @@ class RedisNode final : public ConnectionUser {
         StoreHost host;
         std::string user, password;
         std::uint64_t database = 0;
-        std::string_view script;  // static text; empty: none is loaded
+        const Script* script = nullptr;  // that is loaded
         Nanos timeout = std::chrono::milliseconds(20);
         BreakerOptions breaker;
         metrics::Shard* shard = nullptr;
-        metrics::Cell breaker_cell = 0;  // counts the breakers that are open
+        metrics::Cell breaker_cell = 0;  // counts the servers that are not asked
         StoreHealth* health = nullptr;
     };
     RedisNode(net::SocketHost& host, NodeUser& user, Options options, std::uint64_t seed);
@@ -74,9 +75,10 @@ class RedisNode final : public ConnectionUser {
     // Where it is has become known.
     void connect_now() { connection_.connect_now(); }
     void set_timeout(Nanos timeout);
-    // To be called about as often as `tend_every` says.
+    // Heartbeat and probes; to be called every so often.
     void tend();
-    [[nodiscard]] Nanos tend_every() const;
+    // Closes, and tells nobody anything any more.
+    void stop();
 
     [[nodiscard]] const StoreHost& host() const { return options_.host; }
     [[nodiscard]] bool closed() const { return breaker_.closed(); }
@@ -107,7 +109,8 @@ class RedisNode final : public ConnectionUser {
     MonoTime answered_{};                 // the last answer in time
     std::optional<MonoTime> probe_sent_;  // one is under way
     bool script_on_its_way_ = false;
-    bool failing_ = false;  // as told to the health
+    bool failing_ = false;  // what is asked fails at once; as told to the health
+    bool stopped_ = false;
 };
 
 }  // namespace weir::store

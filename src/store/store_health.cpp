@@ -22,6 +22,12 @@ void StoreHealth::on_recovered(MonoTime now) {
                {{"store", store_}, {"after_seconds", std::chrono::duration<double>(now - since_).count()}});
 }
 
+void StoreHealth::on_gone() {
+    const std::lock_guard lock(mutex_);
+    WEIR_ASSERT(failing_ > 0);
+    --failing_;
+}
+
 std::optional<std::string> StoreHealth::failing() const {
     const std::lock_guard lock(mutex_);
     if (failing_ == 0) return std::nullopt;

@@ -26,6 +26,8 @@ class StoreHealth {
     // One more server can't be asked by one worker, or one less.
     void on_failing(std::string_view server, const Error& why, MonoTime now);
     void on_recovered(MonoTime now);
+    // It fails no longer, as it is not asked any more.
+    void on_gone();
 
     // Why decisions fail now; nullopt when they don't.
     [[nodiscard]] std::optional<std::string> failing() const;
