@@ -43,13 +43,14 @@ void RedisConnection::stop() {
 
 void RedisConnection::connect_now() {
     if (state_ != State::kDown) return;
+    resting_ = false;
     cancel(retry_timer_);
     const auto endpoint = user_.endpoint_of(*this);
     const auto socket = endpoint ? host_.connect_for(*this, *endpoint) : Result<net::SocketId>(endpoint.error());
     if (!socket) {
         note_error(socket.error());
         user_.on_down(*this, last_error_);
-        if (state_ == State::kDown && !retry_timer_.valid()) retry_later();
+        if (may_retry()) retry_later();
         return;
     }
     state_ = State::kConnecting;
@@ -170,12 +171,18 @@ void RedisConnection::on_closed(net::SocketId socket, const Error& why) {
     if (socket == socket_) lose(why, true);
 }
 
+void RedisConnection::rest(const Error& why) {
+    resting_ = true;
+    cancel(retry_timer_);
+    reset(why);
+}
+
 void RedisConnection::reset(const Error& why) {
     if (state_ != State::kDown && state_ != State::kStopped) lose(why, false);
 }
 
 void RedisConnection::lose(const Error& why, bool closed_already) {
-    const bool was_of_use = state_ == State::kReady && host_.reactor().now() - ready_since_ >= kOfUse;
+    const bool was_of_use = !resting_ && state_ == State::kReady && host_.reactor().now() - ready_since_ >= kOfUse;
     const net::SocketId socket = std::exchange(socket_, {});
     if (!closed_already) host_.close_for_owner(socket);
     cancel(ready_by_timer_);
@@ -191,7 +198,7 @@ void RedisConnection::lose(const Error& why, bool closed_already) {
     for (const std::uint64_t tag : lost) user_.on_lost(*this, tag, told);
     if (state_ == State::kDown && !retry_timer_.valid()) {
         user_.on_down(*this, told);
-        if (state_ == State::kDown && !retry_timer_.valid()) retry_later();
+        if (may_retry()) retry_later();
     }
 }
 

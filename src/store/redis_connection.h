@@ -77,6 +77,8 @@ class RedisConnection final : public net::SocketOwner {
     [[nodiscard]] Result<void> ask(std::string_view command, std::uint64_t tag);
     // Gives up what there is: the server is not what it should be.
     void reset(const Error& why);
+    // Gives up what there is, and makes no other attempt before `connect_now`.
+    void rest(const Error& why);
     // Closes, and tells nobody anything any more.
     void stop();
 
@@ -103,6 +105,7 @@ class RedisConnection final : public net::SocketOwner {
     };
 
     void greet();
+    [[nodiscard]] bool may_retry() const { return state_ == State::kDown && !resting_ && !retry_timer_.valid(); }
     [[nodiscard]] bool take_greeting(const protocol::resp::Reply& reply);
     void lose(const Error& why, bool closed_already);
     void note_error(const Error& why);
@@ -115,6 +118,7 @@ class RedisConnection final : public net::SocketOwner {
     Options options_;
     Rng random_;
     State state_ = State::kDown;
+    bool resting_ = false;
     net::SocketId socket_;
     protocol::resp::ReplyReader reader_;
     std::size_t greetings_left_ = 0;

@@ -60,6 +60,17 @@ RedisNode::~RedisNode() {
 void RedisNode::stop() {
     if (std::exchange(stopped_, true)) return;
     connection_.stop();
+    stop_failing();
+}
+
+void RedisNode::rest() {
+    resting_ = true;
+    stop_failing();
+    connection_.rest({ErrorCode::kStoreUnavailable, ErrorSource::kStore, true, "the server left the store"});
+    static_cast<void>(breaker_.on_success());
+}
+
+void RedisNode::stop_failing() {
     if (!std::exchange(failing_, false)) return;
     if (options_.shard != nullptr) options_.shard->add(options_.breaker_cell, -1);
     if (options_.health != nullptr) options_.health->on_gone();
@@ -91,6 +102,7 @@ void RedisNode::set_timeout(Nanos timeout) {
 }
 
 void RedisNode::tend() {
+    if (resting_) return;
     const MonoTime now = host_.reactor().now();
     if (probe_sent_ && now - *probe_sent_ >= options_.timeout) {
         probe_sent_.reset();
@@ -132,7 +144,7 @@ void RedisNode::note_timeout() {
 void RedisNode::settle_health(const Error& why) {
     const bool usable = breaker_.closed() && connection_.ready();
     const bool failing = !breaker_.closed() || connection_.down() || (failing_ && !usable);
-    if (failing == failing_ || stopped_) return;
+    if (failing == failing_ || stopped_ || resting_) return;
     failing_ = failing;
     if (options_.shard != nullptr) options_.shard->add(options_.breaker_cell, failing ? 1 : -1);
     if (options_.health == nullptr) return;
@@ -190,6 +202,7 @@ void RedisNode::on_ready(RedisConnection& /*connection*/) {
 }
 
 void RedisNode::on_down(RedisConnection& /*connection*/, const Error& why) {
+    if (resting_) return;
     settle_health(why);
     user_.on_node_down(*this);
 }

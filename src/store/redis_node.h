@@ -61,7 +61,10 @@ class RedisNode final : public ConnectionUser {
     RedisNode(net::SocketHost& host, NodeUser& user, Options options, std::uint64_t seed);
     ~RedisNode();
 
-    void start() { connection_.connect_now(); }
+    void start() {
+        resting_ = false;
+        connection_.connect_now();
+    }
     // As RedisConnection::ask; fails at once while the breaker is open.
     [[nodiscard]] Result<void> ask(std::string_view command, std::uint64_t tag);
     // Asked although the breaker is open: what goes with something that has been sent.
@@ -74,6 +77,10 @@ class RedisNode final : public ConnectionUser {
     void reconnect(const Error& why) { connection_.reset(why); }
     // Where it is has become known.
     void connect_now() { connection_.connect_now(); }
+    // It is not needed any more, until it is started again; its state is nobody's concern.
+    void rest();
+    // Another server takes its place in the log; where to connect to is the user's to say.
+    void set_host(const StoreHost& host) { options_.host = host; }
     void set_timeout(Nanos timeout);
     // Heartbeat and probes; to be called every so often.
     void tend();
@@ -83,6 +90,8 @@ class RedisNode final : public ConnectionUser {
     [[nodiscard]] const StoreHost& host() const { return options_.host; }
     [[nodiscard]] bool closed() const { return breaker_.closed(); }
     [[nodiscard]] bool down() const { return connection_.down(); }
+    [[nodiscard]] bool ready() const { return connection_.ready(); }
+    [[nodiscard]] bool resting() const { return resting_; }
     // Nothing that is asked now would be answered: why.
     [[nodiscard]] std::optional<Error> unusable() const;
 
@@ -99,6 +108,7 @@ class RedisNode final : public ConnectionUser {
     void succeeded();
     void failed();
     void settle_health(const Error& why);
+    void stop_failing();
 
     net::SocketHost& host_;
     NodeUser& user_;
@@ -110,6 +120,7 @@ class RedisNode final : public ConnectionUser {
     std::optional<MonoTime> probe_sent_;  // one is under way
     bool script_on_its_way_ = false;
     bool failing_ = false;  // what is asked fails at once; as told to the health
+    bool resting_ = false;
     bool stopped_ = false;
 };
 

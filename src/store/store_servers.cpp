@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "store/cluster_servers.h"
+#include "store/sentinel_servers.h"
+
 namespace weir::store {
 
 namespace {
@@ -49,6 +52,8 @@ std::unique_ptr<StoreServers> make_servers(const StoreAddress& address, ServerTo
     tools.node.user = address.user;
     tools.node.password = address.password;
     tools.node.database = address.database;
+    if (address.kind == StoreKind::kCluster) return std::make_unique<ClusterServers>(address, std::move(tools));
+    if (address.kind == StoreKind::kSentinel) return std::make_unique<SentinelServers>(address, std::move(tools));
     return std::make_unique<SingleServer>(address.hosts.front(), std::move(tools));
 }
 
