@@ -1,6 +1,6 @@
 -- Decides one event on all of its buckets that lie in one slot, in one atomic step: the twin of src/limit/algorithm.h,
 -- whose formulas stand there and in fixed_window.h, sliding_window.h and gcra.h; take_script.h says what goes in and out.
--- tests/twin compares both, decision by decision: who changes one changes the other.
+-- tests/store compares both, decision by decision: who changes one changes the other.
 --
 --   KEYS[i]    a bucket          ARGV[1]    take | peek | refuse | give
 --   ARGV[2]    "": the time is the server's, and buckets expire; else nanoseconds, and they don't (tests)
