@@ -108,8 +108,9 @@ void Worker::close_upstream(net::SocketId socket) {
     reactor_->close(socket);
 }
 
-Result<net::SocketId> Worker::connect_for(net::SocketOwner& owner, const net::Endpoint& endpoint) {
-    const auto socket = reactor_->connect(endpoint);
+Result<net::SocketId> Worker::connect_for(net::SocketOwner& owner, const net::Endpoint& endpoint,
+                                          const net::TlsClient* tls) {
+    const auto socket = reactor_->connect(endpoint, tls);
     if (!socket) return socket;
     set_link(*socket, nullptr, Role::kOwned);
     links_[socket->index].owner = &owner;

@@ -75,7 +75,8 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     [[nodiscard]] LookupClient& lookups() { return lookups_; }
 
     // SocketHost
-    [[nodiscard]] Result<net::SocketId> connect_for(net::SocketOwner& owner, const net::Endpoint& endpoint) override;
+    [[nodiscard]] Result<net::SocketId> connect_for(net::SocketOwner& owner, const net::Endpoint& endpoint,
+                                                    const net::TlsClient* tls = nullptr) override;
     void close_for_owner(net::SocketId socket) override { close_upstream(socket); }
     [[nodiscard]] net::TimerId set_timer_for(net::SocketOwner& owner, Nanos delay, std::uint64_t cookie) override;
     void watch_turns(net::SocketOwner& owner) override { turn_watchers_.push_back(&owner); }

@@ -58,6 +58,7 @@ EpollReactor::~EpollReactor() {
 // ---- Listening -----------------------------------------------------------------------------------------------------
 
 Result<std::uint32_t> EpollReactor::listen(const Endpoint& endpoint, const ListenOptions& options) {
+    if (options.tls != nullptr) return kNoTlsHere;
     auto fd = open_listener(endpoint, options);
     if (!fd) return fd.error();
     const auto index = static_cast<std::uint32_t>(listeners_.size());
@@ -133,7 +134,8 @@ bool EpollReactor::watch(int fd, std::uint64_t key, std::uint32_t events, bool k
 
 // ---- Connecting and closing ----------------------------------------------------------------------------------------
 
-Result<SocketId> EpollReactor::connect(const Endpoint& endpoint) {
+Result<SocketId> EpollReactor::connect(const Endpoint& endpoint, const TlsClient* tls) {
+    if (tls != nullptr) return kNoTlsHere;
     auto address = to_socket_address(endpoint);
     if (!address) return address.error();
     auto fd = open_stream_socket(endpoint);

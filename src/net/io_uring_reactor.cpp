@@ -266,6 +266,7 @@ void IoUringReactor::deliver(const Completion& completion) {
 // ---- Listening -----------------------------------------------------------------------------------------------------
 
 Result<std::uint32_t> IoUringReactor::listen(const Endpoint& endpoint, const ListenOptions& options) {
+    if (options.tls != nullptr) return kNoTlsHere;
     auto fd = open_listener(endpoint, options);
     if (!fd) return fd.error();
     Endpoint bound = local_endpoint(fd->get());
@@ -318,7 +319,8 @@ void IoUringReactor::resume_accepting() {
 
 // ---- Connecting and closing ----------------------------------------------------------------------------------------
 
-Result<SocketId> IoUringReactor::connect(const Endpoint& endpoint) {
+Result<SocketId> IoUringReactor::connect(const Endpoint& endpoint, const TlsClient* tls) {
+    if (tls != nullptr) return kNoTlsHere;
     auto address = to_socket_address(endpoint);
     if (!address) return address.error();
     auto fd = open_stream_socket(endpoint, true);

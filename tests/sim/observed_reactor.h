@@ -52,7 +52,9 @@ class ObservedReactor final : public net::Reactor, private net::ReactorEvents {
         return inner_->listener_endpoint(listener);
     }
     void stop_listening(std::uint32_t listener) override { inner_->stop_listening(listener); }
-    Result<net::SocketId> connect(const net::Endpoint& endpoint) override { return inner_->connect(endpoint); }
+    Result<net::SocketId> connect(const net::Endpoint& endpoint, const net::TlsClient* tls) override {
+        return inner_->connect(endpoint, tls);
+    }
     void send(net::SocketId socket, net::Slice bytes) override {
         // What a backend's event makes the gateway do is seen by whom it writes to.
         if (const auto found = clients_.find(socket.index); found != clients_.end()) attention_.client = found->second;
