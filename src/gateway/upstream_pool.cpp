@@ -4,7 +4,8 @@
 
 namespace weir::gateway {
 
-UpstreamPool::UpstreamPool(const std::vector<config::Upstream>& upstreams, net::NameTable& names, std::uint64_t idle_max)
+UpstreamPool::UpstreamPool(const std::vector<config::Upstream>& upstreams, net::NameTable& names,
+                           std::uint64_t idle_max)
     : names_(names), idle_max_(idle_max) {
     for (const config::Upstream& configured : upstreams) {
         Upstream upstream;

@@ -22,6 +22,7 @@
 #include "gateway/lookup_client.h"
 #include "gateway/operation_judge.h"
 #include "gateway/shared.h"
+#include "gateway/tls_watch.h"
 #include "gateway/upstream_pool.h"
 #include "net/reactor.h"
 #include "net/socket_owner.h"
@@ -36,7 +37,7 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
-    [[nodiscard]] Result<net::Endpoint> listen(const net::Endpoint& endpoint);
+    [[nodiscard]] Result<net::Endpoint> listen(const net::Endpoint& endpoint, bool tls = false);
     // Runs until drained or stopped.
     void run();
     // One turn, for the simulation.
@@ -92,6 +93,7 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     void on_received_end(net::SocketId socket) override;
     void on_drained(net::SocketId socket) override;
     void on_closed(net::SocketId socket, Error why) override;
+    void on_tls_handshake(net::SocketId socket, const net::TlsHandshake& handshake) override;
     void on_timer(net::TimerId timer, std::uint64_t cookie) override;
     void on_wake() override;
     void on_turn_end() override;
@@ -126,6 +128,7 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     void deliver_lookups();
     void close_pooled();
     void close_upstream(net::SocketId socket);
+    void close_idle(net::SocketId socket);
     void close_idle_upstream(net::SocketId socket);
     template <typename Do>
     void for_each_connection(Do&& action);
@@ -154,6 +157,9 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     std::vector<Connection*> retired_;
     std::size_t open_ = 0;
     std::vector<std::uint32_t> listeners_;
+    std::vector<bool> listener_has_tls_;         // by listener
+    std::shared_ptr<const net::TlsServer> tls_;  // the newest
+    TlsWatch tls_watch_;
     MonoTime drain_until_{};
     bool draining_ = false;
     bool drain_over_ = false;

@@ -58,7 +58,6 @@ EpollReactor::~EpollReactor() {
 // ---- Listening -----------------------------------------------------------------------------------------------------
 
 Result<std::uint32_t> EpollReactor::listen(const Endpoint& endpoint, const ListenOptions& options) {
-    if (options.tls != nullptr) return kNoTlsHere;
     auto fd = open_listener(endpoint, options);
     if (!fd) return fd.error();
     const auto index = static_cast<std::uint32_t>(listeners_.size());

@@ -266,7 +266,6 @@ void IoUringReactor::deliver(const Completion& completion) {
 // ---- Listening -----------------------------------------------------------------------------------------------------
 
 Result<std::uint32_t> IoUringReactor::listen(const Endpoint& endpoint, const ListenOptions& options) {
-    if (options.tls != nullptr) return kNoTlsHere;
     auto fd = open_listener(endpoint, options);
     if (!fd) return fd.error();
     Endpoint bound = local_endpoint(fd->get());

@@ -83,8 +83,7 @@ class ReactorEvents {
 };
 
 struct ListenOptions {
-    std::shared_ptr<const TlsServer> tls = nullptr;  // null: plain. Of a TlsReactor only
-    bool reuse_port = true;                          // each worker has a listening socket of its own
+    bool reuse_port = true;  // each worker has a listening socket of its own
     int backlog = 4096;
     std::uint32_t unix_mode = 0660;
 };
@@ -101,8 +100,6 @@ class Reactor {
     // The endpoint that a listener got: its port when 0 was asked for.
     [[nodiscard]] virtual Endpoint listener_endpoint(std::uint32_t listener) const = 0;
     virtual void stop_listening(std::uint32_t listener) = 0;
-    // Of connections that are accepted from now on; null: plain.
-    virtual void set_listener_tls(std::uint32_t /*listener*/, std::shared_ptr<const TlsServer> /*tls*/) {}
 
     // Starts to connect; `on_connected` follows in a later event. The id may be sent to and closed at once. kExhausted
     // without a descriptor.
@@ -110,6 +107,10 @@ class Reactor {
     // text. `tls` is needed during the call only. kUnsupported from a reactor that is no TlsReactor (tls_reactor.h).
     [[nodiscard]] virtual Result<SocketId> connect(const Endpoint& endpoint, const TlsClient* tls = nullptr) = 0;
 
+    // What an accepted socket receives from here on is TLS, `received` being the first of it: from inside
+    // `on_accepted`, or after what was said in plain text before (a PROXY header). Nothing was sent yet. The
+    // handshake's end is told by `on_tls_handshake`; when it fails, `on_closed` follows. On an error nothing changed.
+    [[nodiscard]] virtual Result<void> start_tls(SocketId socket, std::shared_ptr<const TlsServer> tls, Slice received);
     virtual void send(SocketId socket, Slice bytes) = 0;
     [[nodiscard]] virtual std::size_t unsent_bytes(SocketId socket) const = 0;
     // FIN after everything that is queued.
@@ -139,6 +140,11 @@ class Reactor {
 
 // Of the reactors that know sockets: TLS is the layer above them.
 inline constexpr Error kNoTlsHere{ErrorCode::kUnsupported, ErrorSource::kInternal, false, "this reactor has no TLS"};
+
+inline Result<void> Reactor::start_tls(SocketId /*socket*/, std::shared_ptr<const TlsServer> /*tls*/,
+                                       Slice /*received*/) {
+    return kNoTlsHere;
+}
 
 inline constexpr Nanos kTimerTick = std::chrono::milliseconds(10);
 

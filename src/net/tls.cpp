@@ -156,13 +156,29 @@ std::int64_t expiry_of(X509* certificate) {
     return static_cast<std::int64_t>(timegm(&when));
 }
 
-// Sessions of one configuration of client certificates are not those of another: a ticket carries what was verified.
-void set_session_context(SSL_CTX* context, const TlsServerOptions& options) {
-    std::string about = std::to_string(static_cast<int>(options.client_certificates)) + options.client_ca_pem;
+std::string digest_of(const std::string& text) {
     std::array<std::uint8_t, EVP_MAX_MD_SIZE> digest{};
     unsigned size = 0;
-    if (EVP_Digest(about.data(), about.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1) size = 0;
-    SSL_CTX_set_session_id_context(context, digest.data(), std::min(size, unsigned{SSL_MAX_SID_CTX_LENGTH}));
+    if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1) return text;
+    return {digest.begin(), digest.begin() + size};
+}
+
+std::string fingerprint_of(const TlsClientOptions& options) {
+    std::string all;
+    for (const std::string* part :
+         {&options.server_name, &options.ca_pem, &options.certificate_pem, &options.key_pem, &options.alpn}) {
+        all += digest_of(*part);
+    }
+    all += std::to_string(options.verify ? 1 : 0) + std::to_string(static_cast<int>(options.version_least));
+    return digest_of(all);
+}
+
+// Sessions of one configuration of client certificates are not those of another: a ticket carries what was verified.
+void set_session_context(SSL_CTX* context, const TlsServerOptions& options) {
+    const std::string about =
+        digest_of(std::to_string(static_cast<int>(options.client_certificates)) + options.client_ca_pem);
+    SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(about.data()),
+                                   std::min<unsigned>(static_cast<unsigned>(about.size()), SSL_MAX_SID_CTX_LENGTH));
 }
 
 }  // namespace
@@ -176,8 +192,11 @@ void FreeSsl::operator()(SSL* session) const {
 
 // ---- Connecting ----------------------------------------------------------------------------------------------------
 
-TlsClient::TlsClient(std::shared_ptr<SSL_CTX> context, std::string server_name, bool verify)
-    : context_(std::move(context)), server_name_(std::move(server_name)), verify_(verify) {}
+TlsClient::TlsClient(std::shared_ptr<SSL_CTX> context, std::string server_name, bool verify, std::string fingerprint)
+    : context_(std::move(context)),
+      server_name_(std::move(server_name)),
+      verify_(verify),
+      fingerprint_(std::move(fingerprint)) {}
 
 std::shared_ptr<const TlsClient> TlsClient::make(const TlsClientOptions& options, std::string& why) {
     ERR_clear_error();
@@ -210,12 +229,13 @@ std::shared_ptr<const TlsClient> TlsClient::make(const TlsClientOptions& options
         SSL_CTX_set_alpn_protos(context.get(), wire.data(), static_cast<unsigned>(wire.size()));
     }
     ERR_clear_error();
-    return std::shared_ptr<const TlsClient>(
-        new TlsClient(std::shared_ptr<SSL_CTX>(std::move(context)), options.server_name, options.verify));
+    return std::shared_ptr<const TlsClient>(new TlsClient(
+        std::shared_ptr<SSL_CTX>(std::move(context)), options.server_name, options.verify, fingerprint_of(options)));
 }
 
 std::shared_ptr<const TlsClient> TlsClient::for_server(std::string server_name) const {
-    return std::shared_ptr<const TlsClient>(new TlsClient(context_, std::move(server_name), verify_));
+    return std::shared_ptr<const TlsClient>(
+        new TlsClient(context_, server_name, verify_, digest_of(fingerprint_ + server_name)));
 }
 
 SslSession TlsClient::new_session() const {
@@ -415,11 +435,10 @@ std::size_t TlsServer::certificate_for(std::string_view name) const {
     return identity_for(name).certificate;
 }
 
-SslSession TlsServer::new_session(TicketSource& tickets) const {
+SslSession TlsServer::new_session() const {
     SslSession session(SSL_new(identities_.front().context.get()));
     if (session == nullptr) return nullptr;
     SSL_set_accept_state(session.get());
-    SSL_set_app_data(session.get(), &tickets);
     return session;
 }
 

@@ -37,13 +37,13 @@ using SslContext = std::unique_ptr<SSL_CTX, FreeSsl>;
 using SslSession = std::unique_ptr<SSL, FreeSsl>;
 
 struct TlsClientOptions {
-    std::string server_name;      // whose certificate it must be: a host name, asked for by SNI, or an address
-    std::string ca_pem;           // whom to trust; empty: the system's authorities
-    std::string certificate_pem;  // our own, with its chain; empty: none
-    std::string key_pem;
+    std::string server_name = {};      // whose certificate it must be: a host name, asked for by SNI, or an address
+    std::string ca_pem = {};           // whom to trust; empty: the system's authorities
+    std::string certificate_pem = {};  // our own, with its chain; empty: none
+    std::string key_pem = {};
     bool verify = true;
     TlsVersion version_least = TlsVersion::k1_2;
-    std::string alpn;  // "http/1.1"; empty: the extension is not sent
+    std::string alpn = {};  // "http/1.1"; empty: the extension is not sent
 };
 
 class TlsClient {
@@ -55,15 +55,18 @@ class TlsClient {
 
     [[nodiscard]] const std::string& server_name() const { return server_name_; }
     [[nodiscard]] bool verifies() const { return verify_; }
+    // Equal for two that were made of the same.
+    [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
     // For TlsReactor; null without memory.
     [[nodiscard]] SslSession new_session() const;
 
   private:
-    TlsClient(std::shared_ptr<SSL_CTX> context, std::string server_name, bool verify);
+    TlsClient(std::shared_ptr<SSL_CTX> context, std::string server_name, bool verify, std::string fingerprint);
 
     std::shared_ptr<SSL_CTX> context_;
     std::string server_name_;
     bool verify_;
+    std::string fingerprint_;
 };
 
 // The keys that session tickets are sealed with (RFC 5077 4, RFC 8446 4.6.1): shared by all workers, and kept over a
@@ -115,11 +118,11 @@ enum class ClientCertificates : std::uint8_t { kNone, kOptional, kRequired };
 
 struct TlsServerOptions {
     struct Certificate {
-        std::string certificate_pem;  // with its chain
-        std::string key_pem;
+        std::string certificate_pem = {};  // with its chain
+        std::string key_pem = {};
     };
-    std::vector<Certificate> certificates;  // a client that asks for none of their names gets the first
-    std::string client_ca_pem;              // whose certificates of clients count
+    std::vector<Certificate> certificates = {};  // a client that asks for none of their names gets the first
+    std::string client_ca_pem = {};              // whose certificates of clients count
     ClientCertificates client_certificates = ClientCertificates::kNone;
     TlsVersion version_least = TlsVersion::k1_2;
 };
@@ -128,7 +131,7 @@ struct TlsServerOptions {
 struct TlsProblem {
     enum class Part : std::uint8_t { kCertificate, kKey, kClientCa, kOther } part = Part::kOther;
     std::size_t certificate = 0;
-    std::string why;
+    std::string why = {};
 };
 
 class TlsServer {
@@ -138,8 +141,9 @@ class TlsServer {
     TlsServer(const TlsServer&) = delete;
     TlsServer& operator=(const TlsServer&) = delete;
 
-    // For TlsReactor; null without memory. `tickets` outlives the session.
-    [[nodiscard]] SslSession new_session(TicketSource& tickets) const;
+    // For TlsReactor; null without memory. The session needs this server, and a TicketSource as its application data,
+    // for as long as it lives.
+    [[nodiscard]] SslSession new_session() const;
     // The certificate that a client which asks for `name` gets: its index in what `make` was given.
     [[nodiscard]] std::size_t certificate_for(std::string_view name) const;
     // When the first of its certificates ends, as the certificates say it: seconds since 1970.
