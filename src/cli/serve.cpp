@@ -186,6 +186,7 @@ class Server {
     void warn_of_restarts(const config::Config& before, const config::Config& after) {
         const std::pair<std::string_view, bool> changes[] = {
             {"listen", before.listen != after.listen},
+            {"tls", (before.tls == nullptr) != (after.tls == nullptr)},
             {"admin", before.admin != after.admin},
             {"workers", before.workers != after.workers},
             {"reactor", before.reactor != after.reactor},

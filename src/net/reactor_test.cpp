@@ -17,6 +17,8 @@
 
 #include "base/random.h"
 #include "net/socket.h"
+#include "net/tls_reactor.h"
+#include "net/tls_testing.h"
 
 namespace weir::net {
 namespace {
@@ -44,6 +46,9 @@ class Recorder : public ReactorEvents {
         conn.accepted = true;
         conn.peer = peer;
         accepted.push_back(socket);
+        if (tls != nullptr) {
+            EXPECT_TRUE(reactor_.start_tls(socket, tls, {}));
+        }
         if (accepted_hook) accepted_hook(socket);
     }
     void on_connected(SocketId socket, Result<void> outcome) override {
@@ -118,6 +123,7 @@ class Recorder : public ReactorEvents {
     std::vector<SocketId> accepted;
     std::vector<std::uint64_t> timers;
     std::map<std::uint32_t, bool> paused;
+    std::shared_ptr<const TlsServer> tls;  // for what is accepted; null: plain
     int wakes = 0;
     int turns = 0;
     bool keep_bytes = true;
@@ -152,7 +158,7 @@ std::string pattern(std::size_t size, std::uint64_t seed = 1) {
     return text;
 }
 
-enum class Family : std::uint8_t { kTcp, kUnix };
+enum class Family : std::uint8_t { kTcp, kUnix, kTls };
 
 class ReactorContract : public ::testing::TestWithParam<std::tuple<ReactorKind, Family>> {
   protected:
@@ -170,13 +176,18 @@ class ReactorContract : public ::testing::TestWithParam<std::tuple<ReactorKind, 
         if (!made && made.error().code == ErrorCode::kUnsupported) GTEST_SKIP() << "not on this system";
         ASSERT_TRUE(made) << made.error().detail;
         reactor_ = std::move(*made);
+        if (is_tls()) {
+            reactor_ = std::make_unique<TlsReactor>(std::move(reactor_), TlsReactorOptions{.tickets = &tickets_});
+        }
         recorder_ = std::make_unique<Recorder>(*reactor_);
+        recorder_->tls = tls_.server;
         if (is_unix()) {
             std::string name = (std::filesystem::temp_directory_path() / "weir_reactor_XXXXXX").string();
             ASSERT_NE(::mkdtemp(name.data()), nullptr);
             folder_ = name;
         }
     }
+    [[nodiscard]] bool is_tls() const { return std::get<1>(GetParam()) == Family::kTls; }
     [[nodiscard]] bool is_unix() const { return std::get<1>(GetParam()) == Family::kUnix; }
     Endpoint any_endpoint() {
         Endpoint endpoint;
@@ -196,7 +207,7 @@ class ReactorContract : public ::testing::TestWithParam<std::tuple<ReactorKind, 
     std::pair<SocketId, SocketId> pair() {
         if (!listener_) listener_ = listen();
         const std::size_t before = recorder_->accepted.size();
-        auto client = reactor_->connect(reactor_->listener_endpoint(*listener_));
+        auto client = reactor_->connect(reactor_->listener_endpoint(*listener_), client_tls());
         EXPECT_TRUE(client);
         EXPECT_TRUE(recorder_->run_until(
             [&] { return recorder_->accepted.size() > before && (*recorder_)[*client].connected; }));
@@ -235,7 +246,11 @@ class ReactorContract : public ::testing::TestWithParam<std::tuple<ReactorKind, 
         return recorder_->run_until(std::forward<Done>(done));
     }
 
+    [[nodiscard]] const TlsClient* client_tls() const { return is_tls() ? tls_.client.get() : nullptr; }
+
     SystemClock clock_;
+    TicketKeys tickets_;
+    testing_tls::Pair tls_ = is_tls() ? testing_tls::pair() : testing_tls::Pair{};
     std::string folder_;
     int files_ = 0;
     std::unique_ptr<Reactor> reactor_;
@@ -283,7 +298,7 @@ TEST_P(ReactorContract, SendsSeveralSlicesOfOneEventInOrder) {
 
 TEST_P(ReactorContract, DeliversWhatWasSentBeforeTheConnectionStood) {
     listener_ = listen();
-    auto client = reactor_->connect(reactor_->listener_endpoint(*listener_));
+    auto client = reactor_->connect(reactor_->listener_endpoint(*listener_), client_tls());
     ASSERT_TRUE(client);
     send(*client, "early");
     reactor_->shutdown_send(*client);
@@ -313,12 +328,13 @@ TEST_P(ReactorContract, DropsWhatIsSentAfterTheEndOfSending) {
     send(client, "all");
     reactor_->shutdown_send(client);
     send(client, " and more");
-    EXPECT_LE(reactor_->unsent_bytes(client), 3U);
+    EXPECT_LE(reactor_->unsent_bytes(client), is_tls() ? 64U : 3U);
     ASSERT_TRUE(run_until([&, server = server] { return at(server).ended; }));
     EXPECT_EQ(at(server).received, "all");
 }
 
 TEST_P(ReactorContract, SlowReaderFillsTheQueueAndDrainsIt) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     auto [plain, server] = plain_pair(4096);
     const std::string text = pattern(std::size_t{5} << 20U);
     send(server, text);
@@ -343,6 +359,7 @@ TEST_P(ReactorContract, SlowReaderFillsTheQueueAndDrainsIt) {
 }
 
 TEST_P(ReactorContract, ManySmallSlicesForASlowReaderDoNotPinBlocks) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     auto [plain, server] = plain_pair(4096);
     send(server, pattern(std::size_t{4} << 20U));
     recorder_->run_turns(20);
@@ -392,6 +409,7 @@ TEST_P(ReactorContract, PauseInsideAnEventStopsTheNextOne) {
 }
 
 TEST_P(ReactorContract, RelaysThroughSlowPeersWithinTheBoundOfTheQueue) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     // plain -> [in -> out] -> slow: the relay pauses `in` while `out` owes too much.
     auto [plain, in] = plain_pair();
     auto [slow, out] = plain_pair(65536);
@@ -433,6 +451,7 @@ TEST_P(ReactorContract, RelaysThroughSlowPeersWithinTheBoundOfTheQueue) {
 }
 
 TEST_P(ReactorContract, ResetOfThePeerClosesTheSocket) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     if (is_unix()) GTEST_SKIP() << "Unix sockets have no reset";
     auto [plain, server] = plain_pair();
     const linger hard{1, 0};
@@ -445,6 +464,7 @@ TEST_P(ReactorContract, ResetOfThePeerClosesTheSocket) {
 }
 
 TEST_P(ReactorContract, ResetIsToldAfterTheEndWasAndWhilePaused) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     if (is_unix()) GTEST_SKIP() << "Unix sockets have no reset";
     auto [plain, server] = plain_pair();
     ::shutdown(plain.get(), SHUT_WR);
@@ -468,6 +488,7 @@ TEST_P(ReactorContract, ResetIsToldAfterTheEndWasAndWhilePaused) {
 }
 
 TEST_P(ReactorContract, AnswerOfAPeerThatStoppedReadingIsStillReceived) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     auto [plain, server] = plain_pair();
     ASSERT_EQ(::send(plain.get(), "413", 3, MSG_NOSIGNAL), 3);
     recorder_->pause(server);
@@ -500,7 +521,7 @@ TEST_P(ReactorContract, RefusedConnectIsToldInALaterEvent) {
 
 TEST_P(ReactorContract, ConnectThatIsClosedAtOnceTellsNothing) {
     listener_ = listen();
-    auto client = reactor_->connect(reactor_->listener_endpoint(*listener_));
+    auto client = reactor_->connect(reactor_->listener_endpoint(*listener_), client_tls());
     ASSERT_TRUE(client);
     send(*client, "never");
     recorder_->close(*client);
@@ -531,12 +552,12 @@ TEST_P(ReactorContract, CloseInsideEveryEventIsTheLastEvent) {
     const Endpoint endpoint = reactor_->listener_endpoint(*listener_);
     // On accept.
     recorder_->accepted_hook = [&](SocketId socket) { recorder_->close(socket); };
-    auto one = reactor_->connect(endpoint);
-    ASSERT_TRUE(run_until([&] { return at(*one).ended || at(*one).closed; }));
+    auto one = reactor_->connect(endpoint, client_tls());
+    ASSERT_TRUE(run_until([&] { return at(*one).ended || at(*one).closed || at(*one).refused; }));
     recorder_->accepted_hook = nullptr;
     // On connect.
     recorder_->connected_hook = [&](SocketId socket) { recorder_->close(socket); };
-    auto two = reactor_->connect(endpoint);
+    auto two = reactor_->connect(endpoint, client_tls());
     ASSERT_TRUE(run_until([&] { return at(*two).connected; }));
     recorder_->connected_hook = nullptr;
     // On bytes, with more of them waiting and something to send.
@@ -629,6 +650,7 @@ TEST_P(ReactorContract, WakesFromAnotherThread) {
 }
 
 TEST_P(ReactorContract, ReceivingRestsAtTheBoundOfThePoolAndGoesOn) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     ReactorOptions options;
     options.blocks_max = 4;
     start(options);
@@ -668,7 +690,7 @@ TEST_P(ReactorContract, HoldsTwoThousandSockets) {
     };
     for (int batch = 0; batch < 20; ++batch) {
         for (int i = 0; i < 50; ++i) {
-            auto client = reactor_->connect(endpoint);
+            auto client = reactor_->connect(endpoint, client_tls());
             ASSERT_TRUE(client);
             send(*client, std::to_string(clients.size()));
             clients.push_back(*client);
@@ -693,6 +715,7 @@ TEST_P(ReactorContract, HoldsTwoThousandSockets) {
 }
 
 TEST_P(ReactorContract, AcceptingStopsAtTheBoundOfSocketsAndGoesOnBelow) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     ReactorOptions options;
     options.sockets_max = 2;
     start(options);
@@ -723,6 +746,7 @@ TEST_P(ReactorContract, StoppedListenerRefusesAndLeavesItsSocketsAlone) {
 }
 
 TEST_P(ReactorContract, ListeningErrorsSayWhatIsWrong) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     Endpoint elsewhere;
     elsewhere.address = *IpAddress::parse("192.0.2.1");  // RFC 5737: nobody's
     auto listener = reactor_->listen(elsewhere, {});
@@ -765,6 +789,7 @@ int without_descriptors(ReactorKind kind, const Endpoint& endpoint) {
 }
 
 TEST_P(ReactorContract, AcceptingWithoutDescriptorsRestsAndGoesOn) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     const Endpoint endpoint = any_endpoint();
     const ReactorKind kind = std::get<0>(GetParam());
     const pid_t child = ::fork();
@@ -776,14 +801,16 @@ TEST_P(ReactorContract, AcceptingWithoutDescriptorsRestsAndGoesOn) {
     EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
+std::string contract_name(const ::testing::TestParamInfo<std::tuple<ReactorKind, Family>>& parameters) {
+    const auto [kind, family] = parameters.param;
+    const std::string reactor = kind == ReactorKind::kEpoll ? "Epoll" : "IoUring";
+    return reactor + (family == Family::kTcp ? "Tcp" : family == Family::kUnix ? "Unix" : "Tls");
+}
+
 INSTANTIATE_TEST_SUITE_P(All, ReactorContract,
                          ::testing::Combine(::testing::Values(ReactorKind::kEpoll, ReactorKind::kIoUring),
-                                            ::testing::Values(Family::kTcp, Family::kUnix)),
-                         [](const auto& parameters) {
-                             const bool epoll = std::get<0>(parameters.param) == ReactorKind::kEpoll;
-                             const bool tcp = std::get<1>(parameters.param) == Family::kTcp;
-                             return std::string(epoll ? "Epoll" : "IoUring") + (tcp ? "Tcp" : "Unix");
-                         });
+                                            ::testing::Values(Family::kTcp, Family::kUnix, Family::kTls)),
+                         contract_name);
 
 TEST(ReactorFactory, TakesWhatWorksWhenLeftToChoose) {
     SystemClock clock;
