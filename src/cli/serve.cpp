@@ -191,6 +191,7 @@ class Server {
             {"workers", before.workers != after.workers},
             {"reactor", before.reactor != after.reactor},
             {"store", before.store != after.store},
+            {"store_tls", before.store_tls != after.store_tls},
             {"memory.max_buckets", before.buckets_max != after.buckets_max},
             {"memory.snapshot", before.snapshot_path != after.snapshot_path},
             {"log.format", before.log_format != after.log_format},

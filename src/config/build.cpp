@@ -376,6 +376,12 @@ class Builder {
         std::string reason;
         if (auto address = store::parse_store_address(file_.text("store"), reason)) {
             config_->store = std::move(*address);
+            if (config_->store.tls) {
+                config_->store_tls = store_tls(file_, sources_, report_);
+            } else if (file_.has("store_tls")) {
+                report_.warning(file_.place("store_tls"),
+                                "'store_tls' has no effect: 'store' does not begin with rediss");
+            }
         }
         config_->on_store_error = file_.choice<OnStoreError>("on_store_error");
         config_->store_timeout = file_.duration("store_timeout");

@@ -23,6 +23,7 @@
 #include "policy/path_pattern.h"
 #include "protocol/graphql/analysis.h"
 #include "store/store_address.h"
+#include "store/store_tls.h"
 
 namespace weir::config {
 
@@ -165,6 +166,7 @@ struct Config {
     std::string key_prefix = "rl";
     bool disabled = false;      // RATELIMIT_DISABLE
     store::StoreAddress store;  // kMemory: this process
+    store::StoreTls store_tls;  // set when its address says rediss
     OnStoreError on_store_error = OnStoreError::kClosed;
     Nanos store_timeout = std::chrono::milliseconds(20);
     std::uint64_t buckets_max = 1'000'000;

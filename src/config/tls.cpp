@@ -54,37 +54,17 @@ class TlsBuilder {
     }
 
     void upstream(const Section& section, Upstream& upstream, const Place& place) {
-        net::TlsClientOptions options;
-        options.alpn = kHttp11;
-        bool good = true;
-        if (section.has("ca")) good = read(section, "ca", options.ca_pem);
-        KeyPair pair;
-        if (section.has("certificate")) {
-            good = key_pair(section, pair) && good;
-            options.certificate_pem = std::move(pair.certificate_pem);
-            options.key_pem = std::move(pair.key_pem);
-        } else if (section.has("key")) {
-            report_.error(section.place("key"), section.name() + ": 'key' without 'certificate'");
-        }
-        options.verify = section.boolean("verify");
-        options.version_least = section.choice<net::TlsVersion>("min_version");
-        if (!options.verify) {
-            report_.warning(
-                section.place("verify"),
-                section.name() + ": 'verify: false': whoever answers in the name of the upstream is believed");
-        }
-        if (!good) return;
-        std::string why;
-        const auto client = net::TlsClient::make(options, why);
-        if (client == nullptr) {
-            report_.error(section.has("ca") || section.has("certificate") ? section.place() : place,
-                          "upstream " + upstream.name + ": " + why);
-            return;
-        }
         const std::string name = section.text("server_name");
+        const auto client = peer(section, place, "upstream " + upstream.name, std::string(kHttp11), {});
+        if (client == nullptr) return;
         for (UpstreamAddress& address : upstream.addresses) {
             if (address.secure) address.tls.client = client->for_server(name.empty() ? address.host : name);
         }
+    }
+
+    store::StoreTls store(const Section& section, const Place& place) {
+        const std::string name = section.text("server_name");
+        return {.client = peer(section, place, "store", {}, name), .one_name = !name.empty()};
     }
 
     std::shared_ptr<const net::TlsClient> client(const Section& section, std::string_view ca_key,
@@ -100,6 +80,35 @@ class TlsBuilder {
     }
 
   private:
+    // Whom Weir connects to. `who` is what errors that no key is to blame for begin with.
+    std::shared_ptr<const net::TlsClient> peer(const Section& section, const Place& place, const std::string& who,
+                                               const std::string& alpn, const std::string& server_name) {
+        net::TlsClientOptions options{.server_name = server_name, .alpn = alpn};
+        bool good = true;
+        if (section.has("ca")) good = read(section, "ca", options.ca_pem);
+        KeyPair pair;
+        if (section.has("certificate")) {
+            good = key_pair(section, pair) && good;
+            options.certificate_pem = std::move(pair.certificate_pem);
+            options.key_pem = std::move(pair.key_pem);
+        } else if (section.has("key")) {
+            report_.error(section.place("key"), section.name() + ": 'key' without 'certificate'");
+        }
+        options.verify = section.boolean("verify");
+        options.version_least = section.choice<net::TlsVersion>("min_version");
+        if (!options.verify) {
+            report_.warning(section.place("verify"),
+                            section.name() + ": 'verify: false': whoever answers in that name is believed");
+        }
+        if (!good) return nullptr;
+        std::string why;
+        auto client = net::TlsClient::make(options, why);
+        if (client == nullptr) {
+            report_.error(section.has("ca") || section.has("certificate") ? section.place() : place, who + ": " + why);
+        }
+        return client;
+    }
+
     bool read(const Section& section, std::string_view key, std::string& content) {
         if (section.value(key).broken) return false;
         if (!read_named_file(section.text(key), section.place(key), sources_, report_, content)) return false;
@@ -189,6 +198,10 @@ void upstream_tls(const Section& file, const Sources& sources, std::vector<Upstr
         const Place place = node == nullptr ? file.place("upstreams") : node->place;
         builder.upstream(Section(node, place, "upstream_tls.*"), upstream, place);
     }
+}
+
+store::StoreTls store_tls(const Section& file, const Sources& sources, Report& report) {
+    return TlsBuilder(sources, report).store(file.section("store_tls"), file.place("store"));
 }
 
 std::shared_ptr<const net::TlsClient> client_tls(const Section& section, std::string_view ca_key,

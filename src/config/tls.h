@@ -26,6 +26,9 @@ namespace weir::config {
 // `upstream_tls`, for those addresses that are https.
 void upstream_tls(const Section& file, const Sources& sources, std::vector<Upstream>& upstreams, Report& report);
 
+// `store_tls`, for an address that begins with rediss.
+[[nodiscard]] store::StoreTls store_tls(const Section& file, const Sources& sources, Report& report);
+
 // For one https URL whose authorities stand under `ca_key` of a section. `place` is the URL's.
 [[nodiscard]] std::shared_ptr<const net::TlsClient> client_tls(const Section& section, std::string_view ca_key,
                                                                const std::string& host, const Place& place,

@@ -149,11 +149,8 @@ bool acceptable(const Key& key, const std::string& text, std::string& reason) {
             if (!pattern) reason = pattern.error().detail;
             return pattern.has_value();
         }
-        case Scalar::kStore: {
-            const auto address = store::parse_store_address(text, reason);
-            if (address && address->tls) reason = "TLS to a store is not available in this version";
-            return address.has_value() && !address->tls;
-        }
+        case Scalar::kStore:
+            return store::parse_store_address(text, reason).has_value();
         case Scalar::kOrigin:
             return is_origin(text);
         case Scalar::kHeader:

@@ -42,8 +42,10 @@ std::unique_ptr<store::RedisStore> Worker::make_redis() {
     if (shared_.store_health == nullptr) return nullptr;
     const auto config = shared_.snapshot()->config;
     return std::make_unique<store::RedisStore>(
-        store::RedisStoreOptions{
-            .address = shared_.store_address, .key_prefix = config->key_prefix, .timeout = config->store_timeout},
+        store::RedisStoreOptions{.address = shared_.store_address,
+                                 .tls = config->store_tls,
+                                 .key_prefix = config->key_prefix,
+                                 .timeout = config->store_timeout},
         store::RedisStore::Tools{*this, names_, shared_.metrics, shard_, *shared_.store_health, random_.next()});
 }
 
