@@ -273,7 +273,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"log: {level: loud}\n",
             "weir.yaml:2:14: log.level: found 'loud', expected one of trace, debug, info, warning, error\n"},
         Bad{"listen: nowhere\n",
-            "weir.yaml:2:9: listen: found 'nowhere', expected ADDRESS:PORT, [ADDRESS]:PORT, *:PORT, one of these behind "
+            "weir.yaml:2:9: listen: found 'nowhere', expected ADDRESS:PORT, [ADDRESS]:PORT, *:PORT, one of these "
+            "behind "
             "http:// or https://, or unix:/PATH\n"},
         Bad{"listen: [127.0.0.1:80, 127.0.0.1:80]\n", "weir.yaml:2:24: listen: '127.0.0.1:80' stands here twice\n"},
         Bad{"admin: 0.0.0.0:9180\n",
