@@ -12,9 +12,10 @@ namespace resp = protocol::resp;
 
 namespace {
 
-// A command is sent at most so often: a script that is loaded, a slot that has moved, a redirection or two.
-constexpr std::uint8_t kTimesMost = 6;
-// What a slot on its way refuses (TRYAGAIN) is asked again after this.
+// A command is sent so often at once: a script that is loaded, a slot that has moved, a redirection or two. While a
+// slot changes hands both servers may send us to each other, or refuse what lies on both (TRYAGAIN): then it is sent
+// again a little later, as often as its time allows.
+constexpr std::uint8_t kTimesAtOnce = 4;
 constexpr Nanos kAgainAfter = std::chrono::milliseconds(2);
 
 constexpr Error kTimedOut{ErrorCode::kTimeout, ErrorSource::kStore, true, "the store did not answer in time"};
@@ -256,13 +257,11 @@ void RedisStore::on_failed(RedisNode& node, std::uint64_t tag, const Error& why)
 
 void RedisStore::on_error(RedisNode& node, std::uint32_t index, std::uint8_t number, std::string_view text) {
     const resp::ErrorReply kind = resp::classify_error(text);
-    if (ops_[index].part[number].times < kTimesMost) {
-        const auto followed = follow(node, index, number, text, kind);
-        if (followed) return;
-        if (followed.error().code != ErrorCode::kUnsupported) {
-            part_failed(index, followed.error());
-            return;
-        }
+    const auto followed = follow(node, index, number, text, kind);
+    if (followed) return;
+    if (followed.error().code != ErrorCode::kUnsupported) {
+        part_failed(index, followed.error());
+        return;
     }
     using enum resp::ErrorReply;
     const bool misplaced = kind == kReadOnly || kind == kMasterDown || kind == kClusterDown;
@@ -274,8 +273,10 @@ void RedisStore::on_error(RedisNode& node, std::uint32_t index, std::uint8_t num
 // What is no failure: the same is asked again, or elsewhere. kUnsupported when it is none of these.
 Result<void> RedisStore::follow(RedisNode& node, std::uint32_t index, std::uint8_t number, std::string_view text,
                                 resp::ErrorReply kind) {
+    const bool often = ops_[index].part[number].times >= kTimesAtOnce;
     switch (kind) {
         case resp::ErrorReply::kNoScript:
+            if (often) break;
             node.load_script();
             return send(index, number, node);
         case resp::ErrorReply::kMoved:
@@ -284,16 +285,25 @@ Result<void> RedisStore::follow(RedisNode& node, std::uint32_t index, std::uint8
             if (!to) break;
             const auto other = servers_->redirected(node, *to, kind == resp::ErrorReply::kMoved);
             if (!other) return other.error();
+            if (often) {
+                ask_later(index, number);
+                return {};
+            }
             return send(index, number, **other, kind == resp::ErrorReply::kAsk);
         }
         case resp::ErrorReply::kTryAgain:
-            again_.push_back(tag_of(index, number));
-            if (!again_timer_.valid()) arm(again_timer_, kAgain, kAgainAfter);
+            ask_later(index, number);
             return {};
         default:
             break;
     }
     return Error{ErrorCode::kUnsupported, ErrorSource::kStore, false, {}};
+}
+
+void RedisStore::ask_later(std::uint32_t index, std::uint8_t number) {
+    ops_[index].part[number].times = 0;
+    again_.push_back(tag_of(index, number));
+    if (!again_timer_.valid()) arm(again_timer_, kAgain, kAgainAfter);
 }
 
 void RedisStore::ask_again() {

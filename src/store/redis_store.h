@@ -132,6 +132,7 @@ class RedisStore final : public limit::Store, public NodeUser, public net::Socke
     void expire(std::uint32_t index);
     void arm(net::TimerId& timer, Timer kind, Nanos delay);
     void on_deadlines();
+    void ask_later(std::uint32_t index, std::uint8_t part);
     void ask_again();
     void count_error(std::string_view kind);
 
