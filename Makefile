@@ -11,7 +11,7 @@ CTEST := ctest --output-on-failure --no-tests=error -j $(JOBS)
 CCACHE := $(shell command -v ccache 2>/dev/null)
 CONFIGURE := cmake -DCMAKE_CXX_COMPILER_LAUNCHER=$(CCACHE) -DCMAKE_C_COMPILER_LAUNCHER=$(CCACHE)
 # The programs that have threads in them, or stand between threads.
-TSAN_TESTS := limit_test|metrics_test|log_test|net_test|admin_test|gateway_test|cli_test
+TSAN_TESTS := limit_test|metrics_test|log_test|net_test|store_test|admin_test|gateway_test|cli_test
 
 .DEFAULT_GOAL := build
 MAKEFLAGS += --no-print-directory

@@ -186,10 +186,12 @@ class Server {
     void warn_of_restarts(const config::Config& before, const config::Config& after) {
         const std::pair<std::string_view, bool> changes[] = {
             {"listen", before.listen != after.listen},
+            {"tls", (before.tls == nullptr) != (after.tls == nullptr)},
             {"admin", before.admin != after.admin},
             {"workers", before.workers != after.workers},
             {"reactor", before.reactor != after.reactor},
             {"store", before.store != after.store},
+            {"store_tls", before.store_tls != after.store_tls},
             {"memory.max_buckets", before.buckets_max != after.buckets_max},
             {"memory.snapshot", before.snapshot_path != after.snapshot_path},
             {"log.format", before.log_format != after.log_format},

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/text.h"
+#include "config/tls.h"
 #include "config/values.h"
 #include "store/store_address.h"
 
@@ -37,13 +38,24 @@ class Builder {
 
   private:
     void doors() {
+        config_->tls = server_tls(file_, sources_, report_);
+        const bool has_tls = file_.has("tls");
         for (const Item& item : file_.list("listen")) {
-            const auto endpoint = net::Endpoint::parse(item.text);
-            if (!endpoint) continue;
-            if (std::ranges::find(config_->listen, *endpoint) != config_->listen.end()) {
+            const auto parsed = parse_listen(item.text);
+            if (!parsed) continue;
+            const net::Endpoint& endpoint = parsed->endpoint;
+            if (std::ranges::find(config_->listen, endpoint, &Listener::endpoint) != config_->listen.end()) {
                 report_.error(item.place, "listen: " + in_quotes(item.text) + " stands here twice");
             }
-            config_->listen.push_back(*endpoint);
+            if (parsed->tls == true && !has_tls) {
+                report_.error(item.place, "listen: " + in_quotes(item.text) +
+                                              " needs a certificate, expected 'tls: {certificate: FILE, key: FILE}'");
+            }
+            config_->listen.push_back(
+                {.endpoint = endpoint, .tls = parsed->tls.value_or(has_tls && !endpoint.is_unix())});
+        }
+        if (has_tls && std::ranges::none_of(config_->listen, &Listener::tls)) {
+            report_.warning(file_.place("tls"), "'tls' has no effect: no address of 'listen' speaks TLS");
         }
         if (file_.value("listen").is(Node::Kind::kList) && file_.value("listen").items.empty()) {
             report_.error(file_.place("listen"), "listen: the list is empty, expected at least one address");
@@ -84,6 +96,7 @@ class Builder {
             }
             config_->upstreams.push_back(std::move(upstream));
         }
+        upstream_tls(file_, sources_, config_->upstreams, report_);
     }
 
     void limits() {
@@ -214,7 +227,8 @@ class Builder {
                 report_.error(headers.place("tier"), "identity.trusted_headers: user and tier are the same field");
             }
             const bool local =
-                options.trust_unix_peers && std::ranges::any_of(config_->listen, &net::Endpoint::is_unix);
+                options.trust_unix_peers &&
+                std::ranges::any_of(config_->listen, [](const Listener& one) { return one.endpoint.is_unix(); });
             if (options.trusted_proxies.empty() && !local) {
                 report_.warning(headers.place(),
                                 "identity.trusted_headers has no effect: there are no 'trusted_proxies'");
@@ -271,6 +285,12 @@ class Builder {
         if (auto url = parse_lookup_url(section.text("url"), reason)) {
             lookup.address = std::move(url->address);
             lookup.target = std::move(url->target);
+            if (lookup.address.secure) {
+                lookup.address.tls.client =
+                    client_tls(section, "ca", lookup.address.host, section.place("url"), sources_, report_);
+            } else if (section.has("ca")) {
+                report_.warning(section.place("ca"), "identity.lookup.ca has no effect: 'url' is not https");
+            }
         }
         for (const Item& item : section.list("forward")) {
             auto source = identity::parse_credential_source(item.text, reason);
@@ -314,7 +334,7 @@ class Builder {
         if (key == "secret" && material.empty()) {
             empty_secret(section, reject);
             material = unguessable_secret();
-        } else if (key != "secret" && !read(material, section.place(key), material)) {
+        } else if (key != "secret" && !read_named_file(material, section.place(key), sources_, report_, material)) {
             return nullptr;
         }
         Result<KeySet> keys = key == "secret"       ? KeySet::from_secret(material)
@@ -347,16 +367,6 @@ class Builder {
         return secret;
     }
 
-    bool read(const std::string& path, const Place& place, std::string& content) {
-        std::string text;
-        if (sources_.read_file ? sources_.read_file(path, text) : read_file(path, text)) {
-            content = std::move(text);
-            return true;
-        }
-        report_.error(place, "can't read the file " + in_quotes(path));
-        return false;
-    }
-
     void store() {
         config_->key_prefix = file_.text("key_prefix");
         config_->disabled = file_.boolean("disabled");
@@ -366,6 +376,12 @@ class Builder {
         std::string reason;
         if (auto address = store::parse_store_address(file_.text("store"), reason)) {
             config_->store = std::move(*address);
+            if (config_->store.tls) {
+                config_->store_tls = store_tls(file_, sources_, report_);
+            } else if (file_.has("store_tls")) {
+                report_.warning(file_.place("store_tls"),
+                                "'store_tls' has no effect: 'store' does not begin with rediss");
+            }
         }
         config_->on_store_error = file_.choice<OnStoreError>("on_store_error");
         config_->store_timeout = file_.duration("store_timeout");

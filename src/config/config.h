@@ -16,20 +16,33 @@
 #include "log/logger.h"
 #include "net/endpoint.h"
 #include "net/reactor.h"
+#include "net/tls.h"
 #include "policy/content.h"
 #include "policy/limits.h"
 #include "policy/operation_rules.h"
 #include "policy/path_pattern.h"
 #include "protocol/graphql/analysis.h"
 #include "store/store_address.h"
+#include "store/store_tls.h"
 
 namespace weir::config {
+
+// How a TLS peer is verified. Two are equal when they are made of the same files and names.
+struct TlsTrust {
+    std::shared_ptr<const net::TlsClient> client;  // null: plain
+    friend bool operator==(const TlsTrust& a, const TlsTrust& b) {
+        if (a.client == nullptr || b.client == nullptr) return a.client == b.client;
+        return a.client->fingerprint() == b.client->fingerprint();
+    }
+};
 
 struct UpstreamAddress {
     std::string url;   // as written, for logs and explain
     std::string host;  // name or address text; empty for a Unix socket
     std::uint16_t port = 80;
     std::string unix_path;
+    bool secure = false;      // https
+    TlsTrust tls;             // set when it is
     std::string host_header;  // what a request that Weir makes itself says; proxied requests keep the client's Host
     friend bool operator==(const UpstreamAddress&, const UpstreamAddress&) = default;
 };
@@ -133,8 +146,15 @@ struct Penalty {
 
 enum class OnStoreError : std::uint8_t { kClosed, kOpen, kLocal };
 
+struct Listener {
+    net::Endpoint endpoint;
+    bool tls = false;
+    friend bool operator==(const Listener&, const Listener&) = default;
+};
+
 struct Config {
-    std::vector<net::Endpoint> listen;
+    std::vector<Listener> listen;
+    std::shared_ptr<const net::TlsServer> tls;  // null: no listener has TLS
     std::optional<net::Endpoint> admin;
     std::vector<Upstream> upstreams;
     identity::Options identity;
@@ -144,8 +164,9 @@ struct Config {
     std::vector<Route> routes;
 
     std::string key_prefix = "rl";
-    bool disabled = false;  // RATELIMIT_DISABLE
+    bool disabled = false;      // RATELIMIT_DISABLE
     store::StoreAddress store;  // kMemory: this process
+    store::StoreTls store_tls;  // set when its address says rediss
     OnStoreError on_store_error = OnStoreError::kClosed;
     Nanos store_timeout = std::chrono::milliseconds(20);
     std::uint64_t buckets_max = 1'000'000;

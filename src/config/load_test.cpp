@@ -89,8 +89,8 @@ TEST(Load, EveryKeyReachesItsPlace) {
     EXPECT_EQ(messages(loaded.warnings), "");
     const Config& c = *loaded.config;
     ASSERT_EQ(c.listen.size(), 2U);
-    EXPECT_EQ(c.listen[0].to_string(), "127.0.0.1:8081");
-    EXPECT_EQ(c.listen[1].unix_path, "/run/weir.sock");
+    EXPECT_EQ(c.listen[0].endpoint.to_string(), "127.0.0.1:8081");
+    EXPECT_EQ(c.listen[1].endpoint.unix_path, "/run/weir.sock");
     EXPECT_EQ(c.admin->port, 9181);
     ASSERT_EQ(c.upstreams.size(), 2U);
     EXPECT_EQ(c.upstreams[0].addresses[1].host, "b.internal");
@@ -211,7 +211,7 @@ TEST(Load, DefaultsOfTheTableAreThoseOfTheStruct) {
     ASSERT_EQ(messages(loaded.problems), "");
     const Config& c = *loaded.config;
     const Config standard;
-    EXPECT_EQ(c.listen.at(0).to_string(), "0.0.0.0:8080");
+    EXPECT_EQ(c.listen.at(0).endpoint.to_string(), "0.0.0.0:8080");
     EXPECT_FALSE(c.admin);
     EXPECT_EQ(c.key_prefix, standard.key_prefix);
     EXPECT_EQ(c.store_timeout, standard.store_timeout);
@@ -273,13 +273,15 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"log: {level: loud}\n",
             "weir.yaml:2:14: log.level: found 'loud', expected one of trace, debug, info, warning, error\n"},
         Bad{"listen: nowhere\n",
-            "weir.yaml:2:9: listen: found 'nowhere', expected ADDRESS:PORT, [ADDRESS]:PORT, *:PORT or unix:/PATH\n"},
+            "weir.yaml:2:9: listen: found 'nowhere', expected ADDRESS:PORT, [ADDRESS]:PORT, *:PORT, one of these behind "
+            "http:// or https://, or unix:/PATH\n"},
         Bad{"listen: [127.0.0.1:80, 127.0.0.1:80]\n", "weir.yaml:2:24: listen: '127.0.0.1:80' stands here twice\n"},
         Bad{"admin: 0.0.0.0:9180\n",
             "weir.yaml:2:8: admin: '0.0.0.0:9180' is not a loopback address; anyone could ask, and tokens for the "
             "admin "
             "interface are not available in this version\n"},
-        Bad{"tls: {certificate: a, key: b}\n", "weir.yaml:2:1: 'tls' is not available in this version\n"},
+        Bad{"tls: {certificate: a, key: b}\n",
+            "weir.yaml:2:20: can't read the file 'a'\nweir.yaml:2:28: can't read the file 'b'\n"},
         Bad{"service: {listen: 127.0.0.1:1}\n", "weir.yaml:2:1: 'service' is not available in this version\n"},
         Bad{"penalty: {after: often}\n",
             "weir.yaml:2:18: penalty.after: found 'often', expected a rate such as 30/m, 5/10s or 3/h\n"},
@@ -290,9 +292,18 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"penalty: 1h\n", "weir.yaml:2:10: penalty: found '1h', expected a map of keys\n"},
         Bad{"identity: {lookup: {cache: 1s}}\n",
             "weir.yaml:2:20: identity.lookup: expected 'url', where the application is asked\n"},
-        Bad{"identity: {lookup: {url: https://a/who}}\n",
-            "weir.yaml:2:26: identity.lookup.url: found 'https://a/who', expected http://HOST[:PORT]/PATH or "
-            "unix:/SOCKET:/PATH; https is not available in this version\n"},
+        Bad{"tls: {key: b}\n",
+            "weir.yaml:2:6: tls: expected 'certificate', a PEM file\nweir.yaml:2:12: tls: 'key' without "
+            "'certificate'\n"},
+        Bad{"listen: https://0.0.0.0:443\n",
+            "weir.yaml:2:9: listen: 'https://0.0.0.0:443' needs a certificate, expected 'tls: {certificate: FILE, key: "
+            "FILE}'\n"},
+        Bad{"listen: https://unix:/x\n",
+            "weir.yaml:2:9: listen: found 'https://unix:/x', expected ADDRESS:PORT, [ADDRESS]:PORT, *:PORT, one of "
+            "these behind http:// or https://, or unix:/PATH\n"},
+        Bad{"upstream_tls: {b: {verify: maybe}}\n",
+            "weir.yaml:2:16: upstream_tls: there is no upstream 'b'\nweir.yaml:2:28: upstream_tls.b.verify: found "
+            "'maybe', expected true or false\n"},
         Bad{"identity: {lookup: {url: http://a/who, forward: [session, header:Host]}}\n",
             "weir.yaml:2:50: identity.lookup.forward: found 'session', expected authorization, cookie:NAME, "
             "header:NAME "
@@ -367,7 +378,7 @@ INSTANTIATE_TEST_SUITE_P(
             "${NONE:-default} or a variable that is set\n"}));
 
 TEST(Load, TellsAllProblemsAtOnceInTheOrderOfTheFile) {
-    const Loaded loaded = load_text("shadow: maybe\nupstreams: {app: https://a}\nroutes: [{path: nowhere}]\ntls: {}\n",
+    const Loaded loaded = load_text("shadow: maybe\nupstreams: {app: wss://a}\nroutes: [{path: nowhere}]\ntls: {}\n",
                                     {"RATELIMIT_IPV6_MASK=200"});
     ASSERT_EQ(loaded.problems.size(), 5U) << messages(loaded.problems);
     for (int i = 0; i < 4; ++i) EXPECT_EQ(loaded.problems[static_cast<std::size_t>(i)].line, i + 1);
@@ -445,7 +456,7 @@ TEST(Load, TheCommandLineWinsOverTheFile) {
     const Loaded loaded = load(sources);
     ASSERT_EQ(messages(loaded.problems), "");
     ASSERT_EQ(loaded.config->listen.size(), 2U);
-    EXPECT_EQ(loaded.config->listen[1].to_string(), "[::1]:4");
+    EXPECT_EQ(loaded.config->listen[1].endpoint.to_string(), "[::1]:4");
     EXPECT_EQ(loaded.config->admin->port, 5);
 
     sources.listen = "here";

@@ -55,9 +55,8 @@ Node scalar_schema(const Key& key) {
             return or_variable(object({{"enum", array(std::move(all))}}));
         }
         case Scalar::kUpstream:
-            return pattern("^(http://|unix:/)");
         case Scalar::kLookupUrl:
-            return pattern("^(http://|unix:/)");
+            return pattern("^(https?://|unix:/)");
         case Scalar::kCredential:
             return pattern("^(authorization$|cookie:.|header:.|query:.)");
         case Scalar::kPath:
@@ -85,6 +84,7 @@ Node scalar_schema(const Key& key) {
             return object({{"type", array({word("string"), word("number"), word("boolean")})}});
         case Scalar::kNone:
         case Scalar::kEndpoint:
+        case Scalar::kListen:
         case Scalar::kOrigin:
             break;
     }
@@ -93,7 +93,7 @@ Node scalar_schema(const Key& key) {
 
 // A list of these says something, so that an empty one is refused.
 bool empty_list_refused(const Key& key) {
-    return key.scalar == Scalar::kEndpoint || key.scalar == Scalar::kUpstream || key.scalar == Scalar::kToken ||
+    return key.scalar == Scalar::kListen || key.scalar == Scalar::kUpstream || key.scalar == Scalar::kToken ||
            key.scalar == Scalar::kSubject || key.scalar == Scalar::kLimit || key.path == "routes" ||
            key.shape == Shape::kConditionList;
 }

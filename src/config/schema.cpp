@@ -16,9 +16,10 @@ constexpr std::string_view kAlgorithms = "fixed_window|sliding_window|gcra";
 // clang-format off
 constexpr auto kKeys = std::to_array<Key>({
     // Doors.
-    {.path = "listen", .shape = kOneOrList, .scalar = kEndpoint, .standard = "0.0.0.0:8080", .change = kRestart,
-     .description = "Where clients connect: an address and port, or a Unix socket; one or a list.",
-     .example = "[\"0.0.0.0:8080\", \"unix:/run/weir.sock\"]"},
+    {.path = "listen", .shape = kOneOrList, .scalar = kListen, .standard = "0.0.0.0:8080", .change = kRestart,
+     .description = "Where clients connect: an address and port, or a Unix socket; one or a list. With tls set, addresses speak TLS; "
+                    "http:// before one makes it plain. Unix sockets are plain.",
+     .example = "[\"https://0.0.0.0:443\", \"http://0.0.0.0:80\", \"unix:/run/weir.sock\"]"},
     {.path = "admin", .scalar = kEndpoint, .change = kRestart,
      .description = "Where health, readiness and metrics are served: a loopback address or a Unix socket; off when absent.",
      .example = "127.0.0.1:9180"},
@@ -26,9 +27,43 @@ constexpr auto kKeys = std::to_array<Key>({
      .description = "The backends, by name. The one key that has no default.",
      .example = "{app: \"http://127.0.0.1:8000\"}"},
     {.path = "upstreams.*", .shape = kOneOrList, .scalar = kUpstream,
-     .description = "A backend: http://HOST[:PORT] or unix:/PATH; a list is tried in turn.",
+     .description = "A backend: http://HOST[:PORT], https://HOST[:PORT] or unix:/PATH; a list is tried in turn.",
      .example = "[\"http://10.0.0.1:8000\", \"http://10.0.0.2:8000\"]"},
-    {.path = "tls", .shape = kMap, .available = false, .description = "TLS for clients.", .example = "{certificate: FILE, key: FILE}"},
+    {.path = "tls", .shape = kMap, .optional_section = true,
+     .description = "TLS for clients; absent: plain. Files are read again on reload, and open connections stay.",
+     .example = "{certificate: /etc/weir/cert.pem, key: /etc/weir/key.pem}"},
+    {.path = "tls.certificate", .scalar = kFile,
+     .description = "A PEM file with the certificate and the chain to its authority.", .example = "/etc/weir/cert.pem"},
+    {.path = "tls.key", .scalar = kFile, .description = "A PEM file with its private key; absent: it stands in the file of the certificate.",
+     .example = "/etc/weir/key.pem"},
+    {.path = "tls.certificates", .shape = kMaps,
+     .description = "More certificates. A client gets the one whose names (subjectAltName, wildcards too) have the host that it asks for by SNI, "
+                    "else tls.certificate, or where that is absent the first of these."},
+    {.path = "tls.certificates[].certificate", .scalar = kFile, .description = "Required. As tls.certificate.",
+     .example = "/etc/weir/other.pem"},
+    {.path = "tls.certificates[].key", .scalar = kFile, .description = "As tls.key.", .example = "/etc/weir/other-key.pem"},
+    {.path = "tls.client_certificates", .scalar = kChoice, .standard = "none", .bounds = "none|optional|required",
+     .description = "Whether clients are asked for a certificate: never; asked, and one that does not verify is refused; required."},
+    {.path = "tls.client_ca", .scalar = kFile, .description = "A PEM file with the authorities whose client certificates count.",
+     .example = "/etc/weir/clients-ca.pem"},
+    {.path = "tls.min_version", .scalar = kChoice, .standard = "1.2", .bounds = "1.2|1.3",
+     .description = "The oldest version of TLS that is spoken with clients."},
+    {.path = "upstream_tls", .shape = kNamed,
+     .description = "How the certificates of https:// upstreams are verified, by the upstream's name; absent: by the system's authorities, for the host of the URL.",
+     .example = "{app: {ca: /etc/weir/internal-ca.pem}}"},
+    {.path = "upstream_tls.*", .shape = kMap, .description = "The name of an upstream with https:// addresses."},
+    {.path = "upstream_tls.*.ca", .scalar = kFile, .description = "A PEM file with the authorities to trust, instead of the system's.",
+     .example = "/etc/weir/internal-ca.pem"},
+    {.path = "upstream_tls.*.server_name", .scalar = kText,
+     .description = "The name to ask for by SNI and to find in the certificate; absent: the host of the URL.", .example = "app.internal"},
+    {.path = "upstream_tls.*.certificate", .scalar = kFile, .description = "A PEM file with a certificate to show to the upstream, and its chain.",
+     .example = "/etc/weir/client.pem"},
+    {.path = "upstream_tls.*.key", .scalar = kFile, .description = "Its private key; absent: it stands in the file of the certificate.",
+     .example = "/etc/weir/client-key.pem"},
+    {.path = "upstream_tls.*.verify", .scalar = kBoolean, .standard = "true",
+     .description = "false: whoever answers is believed. For experiments."},
+    {.path = "upstream_tls.*.min_version", .scalar = kChoice, .standard = "1.2", .bounds = "1.2|1.3",
+     .description = "The oldest version of TLS that is spoken with the upstream."},
     {.path = "trusted_proxies", .shape = kOneOrList, .scalar = kNetwork, .standard = "[]",
      .description = "Peers whose word on the client's address and identity is taken.",
      .example = "[127.0.0.1/32, 10.0.0.0/8]"},
@@ -78,8 +113,10 @@ constexpr auto kKeys = std::to_array<Key>({
      .description = "Asks the application who a caller is, by what the request carries: a session cookie, an API key, a token. "
                     "200 with {\"user\": \"42\", \"tier\": \"superuser\"} is the answer; 401 and 403 mean anonymous."},
     {.path = "identity.lookup.url", .scalar = kLookupUrl,
-     .description = "Required. Where to ask with GET: http://HOST[:PORT]/PATH, or unix:/SOCKET:/PATH.",
+     .description = "Required. Where to ask with GET: http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, or unix:/SOCKET:/PATH.",
      .example = "http://127.0.0.1:8000/internal/whoami"},
+    {.path = "identity.lookup.ca", .scalar = kFile,
+     .description = "A PEM file with the authorities that an https:// url is verified by, instead of the system's.", .example = "/etc/weir/internal-ca.pem"},
     {.path = "identity.lookup.forward", .shape = kOneOrList, .scalar = kCredential, .standard = "[authorization]",
      .description = "The credentials that are passed on, as they came, and nothing else is; a request with none of them is not asked about.",
      .example = "[authorization, \"cookie:sessionid\", \"header:X-API-Key\"]"},
@@ -361,8 +398,23 @@ constexpr auto kKeys = std::to_array<Key>({
     {.path = "store", .scalar = kStore, .standard = "memory", .change = kRestart, .description = "Where buckets are kept: in this process (memory), or in a Redis or Valkey that several gateways share. "
                     "`redis://[USER:PASSWORD@]HOST:PORT/DB` is one server, `unix:/PATH?db=DB` one at a Unix socket, "
                     "`redis+cluster://HOST:PORT,HOST:PORT` a cluster, `redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB` a master that "
-                    "Sentinels know. Credentials are percent-encoded.",
+                    "Sentinels know. With `rediss` in place of `redis` it is spoken to over TLS. Credentials are percent-encoded.",
      .example = "redis://cache.internal:6379/0"},
+    {.path = "store_tls", .shape = kMap, .change = kRestart, .optional_section = true,
+     .description = "How the certificates of a rediss:// store are verified; absent: by the system's authorities, for the host of each server.",
+     .example = "{ca: /etc/weir/store-ca.pem}"},
+    {.path = "store_tls.ca", .scalar = kFile, .change = kRestart, .description = "A PEM file with the authorities to trust, instead of the system's.",
+     .example = "/etc/weir/store-ca.pem"},
+    {.path = "store_tls.server_name", .scalar = kText, .change = kRestart,
+     .description = "The name to find in the certificate of every server; absent: the host by which each is known.", .example = "cache.internal"},
+    {.path = "store_tls.certificate", .scalar = kFile, .change = kRestart, .description = "A PEM file with a certificate to show to the store, and its chain.",
+     .example = "/etc/weir/client.pem"},
+    {.path = "store_tls.key", .scalar = kFile, .change = kRestart, .description = "Its private key; absent: it stands in the file of the certificate.",
+     .example = "/etc/weir/client-key.pem"},
+    {.path = "store_tls.verify", .scalar = kBoolean, .standard = "true", .change = kRestart,
+     .description = "false: whoever answers is believed. For experiments."},
+    {.path = "store_tls.min_version", .scalar = kChoice, .standard = "1.2", .bounds = "1.2|1.3", .change = kRestart,
+     .description = "The oldest version of TLS that is spoken with the store."},
     {.path = "key_prefix", .scalar = kName, .standard = "rl", .description = "What the names of all buckets begin with.",
      .variable = "RATELIMIT_KEY_PREFIX"},
     {.path = "memory", .shape = kMap, .description = "The in-process store."},
@@ -535,10 +587,12 @@ std::string scalar_expectation(const Key& key) {
         }
         case kEndpoint:
             return "ADDRESS:PORT, [ADDRESS]:PORT, *:PORT or unix:/PATH";
+        case kListen:
+            return "ADDRESS:PORT, [ADDRESS]:PORT, *:PORT, one of these behind http:// or https://, or unix:/PATH";
         case kUpstream:
-            return "http://HOST, http://HOST:PORT or unix:/PATH";
+            return "http://HOST[:PORT], https://HOST[:PORT] or unix:/PATH";
         case kLookupUrl:
-            return "http://HOST[:PORT]/PATH or unix:/SOCKET:/PATH";
+            return "http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH or unix:/SOCKET:/PATH";
         case kCredential:
             return "authorization, cookie:NAME, header:NAME or query:NAME";
         case kNetwork:

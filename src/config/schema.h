@@ -42,6 +42,7 @@ enum class Scalar : std::uint8_t {
     kRate,
     kChoice,      // one of `bounds`
     kEndpoint,    // where to listen
+    kListen,      // the same, perhaps with http:// or https:// before it
     kUpstream,    // where a backend is
     kLookupUrl,   // whom to ask who a caller is
     kCredential,  // what of a request is passed on with that question

@@ -116,6 +116,8 @@ bool acceptable(const Key& key, const std::string& text, std::string& reason) {
         }
         case Scalar::kEndpoint:
             return net::Endpoint::parse(text).has_value();
+        case Scalar::kListen:
+            return parse_listen(text).has_value();
         case Scalar::kUpstream:
             return parse_upstream(text, reason).has_value();
         case Scalar::kLookupUrl:
@@ -147,11 +149,8 @@ bool acceptable(const Key& key, const std::string& text, std::string& reason) {
             if (!pattern) reason = pattern.error().detail;
             return pattern.has_value();
         }
-        case Scalar::kStore: {
-            const auto address = store::parse_store_address(text, reason);
-            if (address && address->tls) reason = "TLS to a store is not available in this version";
-            return address.has_value() && !address->tls;
-        }
+        case Scalar::kStore:
+            return store::parse_store_address(text, reason).has_value();
         case Scalar::kOrigin:
             return is_origin(text);
         case Scalar::kHeader:
@@ -205,6 +204,19 @@ std::optional<double> parse_number(std::string_view text) {
     return value;
 }
 
+std::optional<ListenText> parse_listen(std::string_view text) {
+    std::optional<bool> tls;
+    for (const std::string_view scheme : {"https://", "http://"}) {
+        if (!text.starts_with(scheme)) continue;
+        tls = scheme.size() == 8;
+        text.remove_prefix(scheme.size());
+        break;
+    }
+    auto endpoint = net::Endpoint::parse(text);
+    if (!endpoint || (tls && endpoint->is_unix())) return std::nullopt;
+    return ListenText{.endpoint = *std::move(endpoint), .tls = tls};
+}
+
 std::optional<UpstreamAddress> parse_upstream(std::string_view url, std::string& reason) {
     UpstreamAddress upstream;
     upstream.url = url;
@@ -218,12 +230,11 @@ std::optional<UpstreamAddress> parse_upstream(std::string_view url, std::string&
         }
         return upstream;
     }
-    if (url.starts_with("https://") || url.starts_with("wss://")) {
-        reason = "TLS to upstreams is not available in this version";
-        return std::nullopt;
-    }
-    if (!url.starts_with("http://")) return std::nullopt;
-    std::string_view rest = url.substr(7);
+    upstream.secure = url.starts_with("https://");
+    if (!upstream.secure && !url.starts_with("http://")) return std::nullopt;
+    const std::uint16_t standard_port = upstream.secure ? 443 : 80;
+    upstream.port = standard_port;
+    std::string_view rest = url.substr(upstream.secure ? 8 : 7);
     if (rest.ends_with('/')) rest.remove_suffix(1);
     if (rest.find_first_of("/?#@") != std::string_view::npos) {
         reason = "an upstream has no path, query or user: requests keep their own target";
@@ -250,19 +261,18 @@ std::optional<UpstreamAddress> parse_upstream(std::string_view url, std::string&
         }
         upstream.port = static_cast<std::uint16_t>(*number);
     }
-    upstream.host_header = upstream.port == 80 ? rest.substr(0, rest.size() - port.size()) : rest;
+    upstream.host_header = upstream.port == standard_port ? rest.substr(0, rest.size() - port.size()) : rest;
     return upstream;
 }
 
 std::optional<LookupUrl> parse_lookup_url(std::string_view url, std::string& reason) {
     constexpr std::size_t kTargetMax = 4096;
-    if (url.starts_with("https://")) {
-        reason = "https is not available in this version";
-        return std::nullopt;
-    }
     // The path begins behind the host, or behind the ':' that ends the name of a socket.
     const bool unix = url.starts_with("unix:");
-    std::size_t path = unix ? url.find(":/", 5) : url.find_first_of("/?", url.starts_with("http://") ? 7 : 0);
+    std::size_t path = unix ? url.find(":/", 5)
+                            : url.find_first_of("/?", url.starts_with("http://")    ? 7
+                                                      : url.starts_with("https://") ? 8
+                                                                                    : 0);
     if (unix && path == std::string_view::npos) return std::nullopt;
     path = std::min(path, url.size());
     std::string_view target = url.substr(unix ? path + 1 : path);

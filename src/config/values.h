@@ -31,11 +31,18 @@ inline constexpr Nanos kDurationMax = std::chrono::hours(24 * 3660);
 // Decimal digits, with a fraction or without, no exponent; positive.
 [[nodiscard]] std::optional<double> parse_number(std::string_view text);
 
-// "http://HOST", "http://HOST:PORT", "unix:/PATH". nullopt with what is wrong, as the end of a sentence.
+// "0.0.0.0:443", "https://0.0.0.0:443", "http://[::]:80", "unix:/PATH"; `tls` is what stands before it.
+struct ListenText {
+    net::Endpoint endpoint;
+    std::optional<bool> tls;
+};
+[[nodiscard]] std::optional<ListenText> parse_listen(std::string_view text);
+
+// "http://HOST", "https://HOST:PORT", "unix:/PATH". nullopt with what is wrong, as the end of a sentence.
 [[nodiscard]] std::optional<UpstreamAddress> parse_upstream(std::string_view url, std::string& reason);
 
-// "http://HOST[:PORT]/PATH?QUERY", "unix:/SOCKET:/PATH": where it goes, and the target in origin form. nullopt with
-// what is wrong.
+// "http://HOST[:PORT]/PATH?QUERY", the same with https, "unix:/SOCKET:/PATH": where it goes, and the target in origin
+// form. nullopt with what is wrong.
 struct LookupUrl {
     UpstreamAddress address;
     std::string target;

@@ -64,10 +64,16 @@ TEST(Values, AnUpstreamIsAHostAndPortOrASocket) {
     ASSERT_TRUE(six);
     EXPECT_EQ(six->host, "2001:db8::1");
     EXPECT_EQ(six->host_header, "[2001:db8::1]:81");
+    const auto secure = parse_upstream("https://app", reason);
+    ASSERT_TRUE(secure);
+    EXPECT_TRUE(secure->secure && !six->secure);
+    EXPECT_EQ(secure->port, 443);
+    EXPECT_EQ(secure->host_header, "app");
+    EXPECT_EQ(parse_upstream("https://app:80", reason)->host_header, "app:80");
     const auto local = parse_upstream("unix:/run/app.sock", reason);
     ASSERT_TRUE(local);
     EXPECT_EQ(local->unix_path, "/run/app.sock");
-    for (const char* bad : {"", "app:8000", "https://app", "http://", "http://app/path", "http://u@app", "http://app:0",
+    for (const char* bad : {"", "app:8000", "wss://app", "http://", "http://app/path", "http://u@app", "http://app:0",
                             "http://app:65536", "http://app:8x", "http://[::1", "http://[app]", "http://[1.2.3.4]",
                             "http://a b", "unix:run/app.sock", "unix:"}) {
         EXPECT_FALSE(parse_upstream(bad, reason)) << bad;
@@ -85,14 +91,14 @@ TEST(Values, ALookupUrlIsAnAddressAndATarget) {
     EXPECT_EQ(parse_lookup_url("http://app", reason)->target, "/");
     EXPECT_EQ(parse_lookup_url("http://app?a=/b", reason)->target, "/?a=/b");
     EXPECT_EQ(parse_lookup_url("http://[::1]:81/who", reason)->address.host, "::1");
+    EXPECT_TRUE(parse_lookup_url("https://app:8443/who", reason)->address.secure);
     const auto local = parse_lookup_url("unix:/run/app.sock:/who?x=1", reason);
     ASSERT_TRUE(local);
     EXPECT_EQ(local->address.unix_path, "/run/app.sock");
     EXPECT_EQ(local->target, "/who?x=1");
-    for (const char* bad :
-         {"", "/who", "app/who", "ftp://app/who", "https://app/who", "http:///who", "http://u@app/who",
-          "http://app:0/who", "http://app/a b", "http://app/a\r\nX: y", "http://app/who#x", "http://app/w\xC3\xBC",
-          "unix:/run/app.sock", "unix::/who", "unix:run:/who"}) {
+    for (const char* bad : {"", "/who", "app/who", "ftp://app/who", "https:///who", "http:///who", "http://u@app/who",
+                            "http://app:0/who", "http://app/a b", "http://app/a\r\nX: y", "http://app/who#x",
+                            "http://app/w\xC3\xBC", "unix:/run/app.sock", "unix::/who", "unix:run:/who"}) {
         EXPECT_FALSE(parse_lookup_url(bad, reason)) << bad;
     }
     EXPECT_FALSE(parse_lookup_url("http://app/" + std::string(4096, 'x'), reason));

@@ -19,8 +19,13 @@ constexpr std::size_t kPinnedSliceLeast = kBlockBytes / 4;
 
 }  // namespace
 
-Connection::Connection(Worker& worker, net::SocketId downstream, const net::Endpoint& peer, std::uint64_t slot)
-    : worker_(worker), slot_(slot), downstream_(downstream), last_activity_(worker.reactor().now()) {
+Connection::Connection(Worker& worker, net::SocketId downstream, const net::Endpoint& peer, std::uint64_t slot,
+                       std::shared_ptr<const net::TlsServer> tls)
+    : worker_(worker),
+      slot_(slot),
+      downstream_(downstream),
+      tls_(std::move(tls)),
+      last_activity_(worker.reactor().now()) {
     if (!peer.is_unix() && peer.port != 0) peer_address_ = peer.address;
     const Snapshot& snapshot = *worker_.snapshot();
     const bool proxy_header = snapshot.config->identity.address_source == identity::AddressSource::kProxyProtocol &&
@@ -34,7 +39,15 @@ Connection::~Connection() {
 
 // The timer needs the slot that the worker has given out after the constructor ran.
 void Connection::begin() {
+    if (state_ != State::kProxyHeader && !start_tls({})) return;
     arm(Timer::kHandshake, worker_.snapshot()->config->timeouts.handshake);
+}
+
+// False: it has ended. A PROXY header stands before the handshake.
+bool Connection::start_tls(net::Slice received) {
+    if (tls_ == nullptr || worker_.reactor().start_tls(downstream_, tls_, std::move(received))) return true;
+    retire();
+    return false;
 }
 
 identity::Peer Connection::peer() const {
@@ -127,7 +140,11 @@ void Connection::read_proxy_header(net::Slice bytes) {
     net::Slice rest = worker_.reactor().blocks().copy(std::string_view(head_).substr(used));
     head_.clear();
     state_ = State::kHead;
-    if (!rest.empty()) read_head(std::move(rest));
+    if (tls_ != nullptr) {
+        static_cast<void>(start_tls(std::move(rest)));
+    } else if (!rest.empty()) {
+        read_head(std::move(rest));
+    }
 }
 
 void Connection::read_head(net::Slice bytes) {
@@ -258,6 +275,7 @@ void Connection::on_timer() {
             }
             break;
         case Timer::kKeepAlive:
+            worker_.reactor().shutdown_send(downstream_);  // over TLS: an end, and not something cut off
             retire();
             break;
         case Timer::kLookup:
@@ -332,6 +350,7 @@ void Connection::abort() {
 }
 
 void Connection::refuse_exhausted() {
+    if (tls_ != nullptr) return retire();  // a handshake for it would cost more than it says
     answer_error({ErrorCode::kExhausted, ErrorSource::kDownstream, true, "too many connections"});
 }
 

@@ -28,7 +28,9 @@ class Worker;
 
 class Connection final : public AdmissionWaiter, public RelayHost {
   public:
-    Connection(Worker& worker, net::SocketId downstream, const net::Endpoint& peer, std::uint64_t slot);
+    // `tls`: null, or what the client is to find.
+    Connection(Worker& worker, net::SocketId downstream, const net::Endpoint& peer, std::uint64_t slot,
+               std::shared_ptr<const net::TlsServer> tls);
     ~Connection();
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -96,6 +98,7 @@ class Connection final : public AdmissionWaiter, public RelayHost {
     };
 
     // Heads (connection.cpp)
+    [[nodiscard]] bool start_tls(net::Slice received);
     void read_proxy_header(net::Slice bytes);
     void read_head(net::Slice bytes);
     void take_bytes(net::Slice bytes);
@@ -185,6 +188,7 @@ class Connection final : public AdmissionWaiter, public RelayHost {
     std::uint64_t slot_;
     net::SocketId downstream_;
     net::SocketId upstream_;
+    std::shared_ptr<const net::TlsServer> tls_;
     std::optional<IpAddress> peer_address_;
     std::optional<IpAddress> proxy_address_;
     State state_ = State::kHead;

@@ -362,6 +362,7 @@ void Connection::proceed(const http::RequestHead& request) {
          .peer_address = peer,
          .default_host =
              exchange.snapshot->config->upstreams[exchange.route->route->upstream].addresses.front().host_header,
+         .secure = tls_ != nullptr,
          .websocket = exchange.websocket,
          .extension_offer = offer,
          .limited_groups = exchange.limited_groups,

@@ -58,7 +58,7 @@ void Connection::connect_upstream() {
         exchange.pooled = false;
         Error last;
         if (const auto endpoint = pool.endpoint_of(*ref)) {
-            const auto socket = worker_.reactor().connect(*endpoint);
+            const auto socket = worker_.reactor().connect(*endpoint, pool.tls_of(*ref));
             if (socket) {
                 upstream_ = *socket;
                 worker_.attach_upstream(upstream_, *this);
@@ -106,7 +106,13 @@ void Connection::upstream_failed(const Error& why) {
     if (upstream_.valid()) release_upstream(false);
     if (exchange.response_begun) {
         count_upstream_error(why.code);
-        linger();  // its head has gone out: the missing end is all that can be said
+        // Its head has gone out: the missing end is all that can be said. Where the end of the connection is the end of
+        // the body, an orderly one would say that nothing is missing.
+        if (tls_ != nullptr && exchange.body_until_close) {
+            retire();
+        } else {
+            linger();
+        }
         return;
     }
     if (connecting || (stale && exchange.idempotent && !exchange.retried)) {
@@ -267,7 +273,8 @@ void Connection::begin_response(const http::ResponseHead& response) {
     const bool until_close = response.framing == http::BodyFraming::kUntilClose;
     const bool chunked = response.framing == http::BodyFraming::kChunked;
     exchange.chunk_body = (until_close || chunked) && !exchange.http10;
-    if ((until_close || chunked) && exchange.http10) exchange.keep_alive = false;
+    exchange.body_until_close = (until_close || chunked) && exchange.http10;
+    if (exchange.body_until_close) exchange.keep_alive = false;
     if (!exchange.request_done) exchange.keep_alive = false;
     if (worker_.draining()) exchange.keep_alive = false;
     to_downstream(downstream_response_head(response, {.rate_limit_fields = exchange.rate_limit_fields,

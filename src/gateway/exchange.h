@@ -64,7 +64,8 @@ struct Exchange {
 
     std::string response_head;
     protocol::http::BodyReader response_body;
-    bool chunk_body = false;  // we write chunks, as the upstream's body has no length
+    bool body_until_close = false;  // the end of the connection is the end of what the client gets
+    bool chunk_body = false;        // we write chunks, as the upstream's body has no length
     bool response_begun = false;
     bool upstream_keep_alive = false;
     bool upstream_full = false;  // above the high watermark

@@ -10,9 +10,15 @@
 #include <unistd.h>
 
 #include "limit/snapshot.h"
+#include "net/tls_reactor.h"
 
 namespace weir::gateway {
 namespace {
+
+// For a client that speaks plain HTTP where TLS is spoken.
+constexpr std::string_view kPlainTextAnswer =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 44\r\n"
+    "Connection: close\r\n\r\nthis port speaks TLS: ask with https or wss\n";
 
 unsigned worker_count(const config::Config& config) {
     return config.workers > 0 ? config.workers : std::max(1U, std::thread::hardware_concurrency());
@@ -84,13 +90,16 @@ Result<std::unique_ptr<Gateway>> Gateway::start(std::shared_ptr<const config::Co
 Result<void> Gateway::open(const config::Config& config) {
     std::random_device entropy;
     for (unsigned i = 0; i < worker_count(config); ++i) {
-        auto reactor = net::make_reactor(config.reactor, dependencies_.clock, {});
-        if (!reactor) return reactor.error();
-        reactor_name_ = (*reactor)->name();
+        auto sockets = net::make_reactor(config.reactor, dependencies_.clock, {});
+        if (!sockets) return sockets.error();
+        auto reactor = std::make_unique<net::TlsReactor>(
+            std::move(*sockets),
+            net::TlsReactorOptions{.tickets = &ticket_keys_, .plain_text_answer = kPlainTextAnswer});
+        reactor_name_ = reactor->name();
         const std::uint64_t seed = (static_cast<std::uint64_t>(entropy()) << 32U) | entropy();
-        workers_.push_back(std::make_unique<Worker>(std::move(*reactor), *shared_, *names_, seed));
+        workers_.push_back(std::make_unique<Worker>(std::move(reactor), *shared_, *names_, seed));
     }
-    for (const net::Endpoint& wanted : config.listen) {
+    for (const auto& [wanted, tls] : config.listen) {
         net::Endpoint endpoint = wanted;
         if (const auto is_free = check_free(wanted, dependencies_.clock); !is_free) {
             report_unusable(wanted, is_free.error());
@@ -99,7 +108,7 @@ Result<void> Gateway::open(const config::Config& config) {
         for (std::size_t i = 0; i < workers_.size(); ++i) {
             // A Unix socket has one listener: it can't be shared by name.
             if (endpoint.is_unix() && i > 0) break;
-            const auto bound = workers_[i]->listen(endpoint);
+            const auto bound = workers_[i]->listen(endpoint, tls);
             if (!bound) {
                 report_unusable(wanted, bound.error());
                 return bound.error();

@@ -13,6 +13,7 @@
 #include "gateway/shared.h"
 #include "gateway/worker.h"
 #include "limit/table.h"
+#include "net/tls.h"
 
 namespace weir::gateway {
 
@@ -66,6 +67,7 @@ class Gateway {
     HashKey hash_key_;
     std::unique_ptr<limit::BucketTable> table_;
     std::unique_ptr<ResolvedNames> names_;
+    net::TicketKeys ticket_keys_;
     std::unique_ptr<Shared> shared_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<std::thread> threads_;

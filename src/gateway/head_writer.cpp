@@ -104,7 +104,7 @@ std::string upstream_request_head(const http::RequestHead& request, const Forwar
     if (request.count("host") == 0) append_field(out, "Host", request.host.empty() ? facts.default_host : request.host);
     append_field(out, "X-Forwarded-For", forwarded_for(request, facts));
     const std::string_view proto = trusted ? request.field("x-forwarded-proto") : std::string_view{};
-    append_field(out, "X-Forwarded-Proto", proto.empty() ? "http" : proto);
+    append_field(out, "X-Forwarded-Proto", proto.empty() ? (facts.secure ? "https" : "http") : proto);
     const std::string_view host = trusted ? request.field("x-forwarded-host") : std::string_view{};
     if (!host.empty() || !request.host.empty())
         append_field(out, "X-Forwarded-Host", host.empty() ? request.host : host);

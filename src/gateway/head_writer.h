@@ -19,6 +19,7 @@ struct ForwardedFacts {
     const identity::Identified* who = nullptr;
     std::string_view peer_address;     // text of the TCP peer's address; empty for a Unix socket
     std::string_view default_host;     // for a client that names none (HTTP/1.0)
+    bool secure = false;               // the client speaks TLS with us
     bool websocket = false;            // keep the upgrade
     std::string_view extension_offer;  // Sec-WebSocket-Extensions that go on; empty: none
     std::string_view limited_groups;   // X-Weir-Limited, for `on_limit: mark`; empty: not limited

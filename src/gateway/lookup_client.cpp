@@ -93,7 +93,7 @@ void LookupClient::start(std::uint32_t index) {
         fail(index, {ErrorCode::kUnreachable, ErrorSource::kUpstream, true, "its name has no address"});
         return;
     }
-    const auto socket = worker_.connect_for(*this, *endpoint);
+    const auto socket = worker_.connect_for(*this, *endpoint, pool.tls_of(kAddress));
     if (!socket) {
         fail(index, socket.error());
         return;

@@ -39,6 +39,10 @@ class UpstreamPool {
     // the name is unknown.
     [[nodiscard]] std::optional<AddressRef> next(std::size_t upstream, std::uint64_t tried, MonoTime now);
     [[nodiscard]] std::optional<net::Endpoint> endpoint_of(const AddressRef& ref);
+    // How to verify it; null: plain.
+    [[nodiscard]] const net::TlsClient* tls_of(const AddressRef& ref) const {
+        return upstreams_[ref.upstream].addresses[ref.address].configured.tls.client.get();
+    }
     void failed(const AddressRef& ref, MonoTime now);
     void succeeded(const AddressRef& ref);
 

@@ -30,7 +30,8 @@ Worker::Worker(std::unique_ptr<net::Reactor> reactor, Shared& shared, net::NameT
       random_(seed),
       redis_(make_redis()),
       admission_(shared, redis_ != nullptr ? *redis_ : shared.store, shard_, *reactor_),
-      lookups_(*this, names) {
+      lookups_(*this, names),
+      tls_watch_(shared, shard_) {
     reactor_->set_events(this);
     adopt(shared_.snapshot());
     (void)reactor_->set_timer(kTick, kTickCookie);
@@ -41,8 +42,10 @@ std::unique_ptr<store::RedisStore> Worker::make_redis() {
     if (shared_.store_health == nullptr) return nullptr;
     const auto config = shared_.snapshot()->config;
     return std::make_unique<store::RedisStore>(
-        store::RedisStoreOptions{
-            .address = shared_.store_address, .key_prefix = config->key_prefix, .timeout = config->store_timeout},
+        store::RedisStoreOptions{.address = shared_.store_address,
+                                 .tls = config->store_tls,
+                                 .key_prefix = config->key_prefix,
+                                 .timeout = config->store_timeout},
         store::RedisStore::Tools{*this, names_, shared_.metrics, shard_, *shared_.store_health, random_.next()});
 }
 
@@ -59,10 +62,12 @@ Worker::~Worker() {
     slots_.clear();
 }
 
-Result<net::Endpoint> Worker::listen(const net::Endpoint& endpoint) {
+Result<net::Endpoint> Worker::listen(const net::Endpoint& endpoint, bool tls) {
     const auto listener = reactor_->listen(endpoint, {});
     if (!listener) return listener.error();
     listeners_.push_back(*listener);
+    if (*listener >= listener_has_tls_.size()) listener_has_tls_.resize(*listener + 1);
+    listener_has_tls_[*listener] = tls;
     return reactor_->listener_endpoint(*listener);
 }
 
@@ -120,8 +125,9 @@ void Worker::close_upstream(net::SocketId socket) {
     reactor_->close(socket);
 }
 
-Result<net::SocketId> Worker::connect_for(net::SocketOwner& owner, const net::Endpoint& endpoint) {
-    const auto socket = reactor_->connect(endpoint);
+Result<net::SocketId> Worker::connect_for(net::SocketOwner& owner, const net::Endpoint& endpoint,
+                                          const net::TlsClient* tls) {
+    const auto socket = reactor_->connect(endpoint, tls);
     if (!socket) return socket;
     set_link(*socket, nullptr, Role::kOwned);
     links_[socket->index].owner = &owner;
@@ -174,12 +180,18 @@ void Worker::deliver_lookups() {
 
 void Worker::close_idle_upstream(net::SocketId socket) {
     pool_->forget_idle(socket);
+    close_idle(socket);
+}
+
+// In order, which over TLS is not the same as cut off.
+void Worker::close_idle(net::SocketId socket) {
+    reactor_->shutdown_send(socket);
     close_upstream(socket);
 }
 
 void Worker::close_pooled() {
     if (pool_ == nullptr) return;
-    pool_->expire(reactor_->now(), true, [&](net::SocketId socket) { close_upstream(socket); });
+    pool_->expire(reactor_->now(), true, [&](net::SocketId socket) { close_idle(socket); });
 }
 
 // By index, as what is done may accept or retire connections.
@@ -204,9 +216,11 @@ void Worker::adopt(std::shared_ptr<const Snapshot> snapshot) {
                                            snapshot_->config->bounds.upstream_idle_max);
     lookups_.adopt(*snapshot_);
     if (redis_ != nullptr) redis_->adopt(snapshot_->config->key_prefix, snapshot_->config->store_timeout);
+    // Who listens with TLS does so until the end, whatever a reload says.
+    if (snapshot_->config->tls != nullptr) tls_ = snapshot_->config->tls;
 }
 
-void Worker::on_accepted(net::SocketId socket, std::uint32_t /*listener*/, const net::Endpoint& peer) {
+void Worker::on_accepted(net::SocketId socket, std::uint32_t listener, const net::Endpoint& peer) {
     std::uint32_t slot = 0;
     if (free_slots_.empty()) {
         slot = static_cast<std::uint32_t>(slots_.size());
@@ -215,7 +229,8 @@ void Worker::on_accepted(net::SocketId socket, std::uint32_t /*listener*/, const
         slot = free_slots_.back();
         free_slots_.pop_back();
     }
-    slots_[slot].connection = std::make_unique<Connection>(*this, socket, peer, slot);
+    slots_[slot].connection =
+        std::make_unique<Connection>(*this, socket, peer, slot, listener_has_tls_[listener] ? tls_ : nullptr);
     set_link(socket, slots_[slot].connection.get(), Role::kDownstream);
     ++open_;
     const auto open = shared_.connections.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -224,6 +239,10 @@ void Worker::on_accepted(net::SocketId socket, std::uint32_t /*listener*/, const
     } else {
         slots_[slot].connection->begin();
     }
+}
+
+void Worker::on_tls_handshake(net::SocketId /*socket*/, const net::TlsHandshake& handshake) {
+    tls_watch_.note(handshake, reactor_->now(), snapshot_->config->log_denial_interval);
 }
 
 void Worker::on_connected(net::SocketId socket, Result<void> outcome) {
@@ -325,7 +344,7 @@ void Worker::tick() {
     const MonoTime now = reactor_->now();
     (void)reactor_->set_timer(kTick, kTickCookie);
     admission_.tick(now);
-    pool_->expire(now, false, [&](net::SocketId socket) { close_upstream(socket); });
+    pool_->expire(now, false, [&](net::SocketId socket) { close_idle(socket); });
     lookups_.close_idle(false);
     tend_penalties(now);
     for_each_connection([](Connection& connection) { connection.on_tick(); });

@@ -22,6 +22,7 @@
 #include "gateway/lookup_client.h"
 #include "gateway/operation_judge.h"
 #include "gateway/shared.h"
+#include "gateway/tls_watch.h"
 #include "gateway/upstream_pool.h"
 #include "net/reactor.h"
 #include "net/socket_owner.h"
@@ -37,7 +38,7 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
-    [[nodiscard]] Result<net::Endpoint> listen(const net::Endpoint& endpoint);
+    [[nodiscard]] Result<net::Endpoint> listen(const net::Endpoint& endpoint, bool tls = false);
     // Runs until drained or stopped.
     void run();
     // One turn, for the simulation.
@@ -76,7 +77,8 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     [[nodiscard]] LookupClient& lookups() { return lookups_; }
 
     // SocketHost
-    [[nodiscard]] Result<net::SocketId> connect_for(net::SocketOwner& owner, const net::Endpoint& endpoint) override;
+    [[nodiscard]] Result<net::SocketId> connect_for(net::SocketOwner& owner, const net::Endpoint& endpoint,
+                                                    const net::TlsClient* tls = nullptr) override;
     void close_for_owner(net::SocketId socket) override { close_upstream(socket); }
     [[nodiscard]] net::TimerId set_timer_for(net::SocketOwner& owner, Nanos delay, std::uint64_t cookie) override;
     void watch_turns(net::SocketOwner& owner) override { turn_watchers_.push_back(&owner); }
@@ -92,6 +94,7 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     void on_received_end(net::SocketId socket) override;
     void on_drained(net::SocketId socket) override;
     void on_closed(net::SocketId socket, Error why) override;
+    void on_tls_handshake(net::SocketId socket, const net::TlsHandshake& handshake) override;
     void on_timer(net::TimerId timer, std::uint64_t cookie) override;
     void on_wake() override;
     void on_turn_end() override;
@@ -127,6 +130,7 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     void deliver_lookups();
     void close_pooled();
     void close_upstream(net::SocketId socket);
+    void close_idle(net::SocketId socket);
     void close_idle_upstream(net::SocketId socket);
     template <typename Do>
     void for_each_connection(Do&& action);
@@ -157,6 +161,9 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     std::vector<Connection*> retired_;
     std::size_t open_ = 0;
     std::vector<std::uint32_t> listeners_;
+    std::vector<bool> listener_has_tls_;         // by listener
+    std::shared_ptr<const net::TlsServer> tls_;  // the newest
+    TlsWatch tls_watch_;
     MonoTime drain_until_{};
     bool draining_ = false;
     bool drain_over_ = false;

@@ -24,6 +24,7 @@ enum class Family : std::uint8_t {
     kBucketEvictions,
     kConfigReloads,
     kUpstreamErrors,
+    kTlsHandshakes,
     kLookups,
     kLookupSeconds,
     kLookupEntries,
@@ -86,6 +87,12 @@ inline constexpr std::string_view kAnonymous = "anonymous";
 inline constexpr std::string_view kTimeout = "timeout";
 inline constexpr std::string_view kUnreachable = "unreachable";
 inline constexpr std::string_view kUnusable = "unusable";
+
+// weir_tls_handshakes_total{outcome}; {side} is kUpstream or kDownstream
+inline constexpr std::string_view kFull = "full";
+inline constexpr std::string_view kResumed = "resumed";
+inline constexpr std::string_view kFailed = "failed";
+inline constexpr std::string_view kPlainText = "plain_text";
 
 // weir_config_reloads_total{outcome}
 inline constexpr std::string_view kApplied = "applied";
@@ -184,6 +191,14 @@ inline constexpr std::array<FamilyRow, kFamilies> kList{{
         "`refused`, `unreachable` (no route, no such name), `timeout`, `reset`, `closed` (in the middle of an answer), "
         "`malformed` (an answer that breaks HTTP or WebSocket), `too_large` (a response head beyond its bound), "
         "`exhausted` (a bound of Weir's own), `_other`"}}}},
+    {Family::kTlsHandshakes,
+     "weir_tls_handshakes_total",
+     Kind::kCounter,
+     "TLS handshakes by how they ended.",
+     {{{"side", "`downstream` (with clients), `upstream` (with backends and whom else Weir connects to)"},
+       {"outcome",
+        "`full`, `resumed` (by a ticket of an earlier session), `failed`, `plain_text` (the client spoke HTTP without "
+        "TLS)"}}}},
     {Family::kLookups,
      "weir_lookups_total",
      Kind::kCounter,

@@ -133,7 +133,8 @@ bool EpollReactor::watch(int fd, std::uint64_t key, std::uint32_t events, bool k
 
 // ---- Connecting and closing ----------------------------------------------------------------------------------------
 
-Result<SocketId> EpollReactor::connect(const Endpoint& endpoint) {
+Result<SocketId> EpollReactor::connect(const Endpoint& endpoint, const TlsClient* tls) {
+    if (tls != nullptr) return kNoTlsHere;
     auto address = to_socket_address(endpoint);
     if (!address) return address.error();
     auto fd = open_stream_socket(endpoint);

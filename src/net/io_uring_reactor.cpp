@@ -318,7 +318,8 @@ void IoUringReactor::resume_accepting() {
 
 // ---- Connecting and closing ----------------------------------------------------------------------------------------
 
-Result<SocketId> IoUringReactor::connect(const Endpoint& endpoint) {
+Result<SocketId> IoUringReactor::connect(const Endpoint& endpoint, const TlsClient* tls) {
+    if (tls != nullptr) return kNoTlsHere;
     auto address = to_socket_address(endpoint);
     if (!address) return address.error();
     auto fd = open_stream_socket(endpoint, true);

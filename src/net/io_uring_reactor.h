@@ -71,7 +71,7 @@ class IoUringReactor final : public KernelReactor<IoUringSocket> {
 
     Result<std::uint32_t> listen(const Endpoint& endpoint, const ListenOptions& options) override;
     void stop_listening(std::uint32_t listener) override;
-    Result<SocketId> connect(const Endpoint& endpoint) override;
+    Result<SocketId> connect(const Endpoint& endpoint, const TlsClient* tls) override;
     void pause_receiving(SocketId socket) override;
     void resume_receiving(SocketId socket) override;
     std::size_t open_sockets() const override { return sockets_.live() - closing_; }

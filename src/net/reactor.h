@@ -33,6 +33,9 @@
 
 namespace weir::net {
 
+class TlsClient;  // tls.h
+class TlsServer;
+
 struct SocketId {
     std::uint32_t index = 0xFFFFFFFFU;
     std::uint32_t generation = 0;
@@ -44,6 +47,16 @@ struct TimerId {
     std::uint32_t index = 0xFFFFFFFFU;
     std::uint32_t generation = 0;
     [[nodiscard]] bool valid() const { return index != 0xFFFFFFFFU; }
+};
+
+// How the TLS handshake of a socket ended.
+struct TlsHandshake {
+    bool incoming = false;
+    bool resumed = false;
+    bool plain_text = false;        // the client spoke HTTP without TLS
+    std::string_view version = {};  // "TLSv1.3"; empty when it failed
+    std::string_view why = {};      // of a failure; static text
+    [[nodiscard]] bool succeeded() const { return !version.empty(); }
 };
 
 // What the reactor tells its one owner (the gateway's worker).
@@ -59,6 +72,8 @@ class ReactorEvents {
     virtual void on_drained(SocketId socket) = 0;
     // The socket broke (reset, time-out of the kernel). Not called after our own `close`.
     virtual void on_closed(SocketId socket, Error why) = 0;
+    // Beside `on_connected`, `on_closed` and what follows them, for who counts. The socket must not be closed in it.
+    virtual void on_tls_handshake(SocketId /*socket*/, const TlsHandshake& /*handshake*/) {}
     virtual void on_timer(TimerId timer, std::uint64_t cookie) = 0;
     virtual void on_wake() = 0;    // some time after `wake`, once for any number of calls
     virtual void on_turn_end() {}  // all events of a turn were delivered; what is sent from here leaves at once
@@ -88,14 +103,20 @@ class Reactor {
 
     // Starts to connect; `on_connected` follows in a later event. The id may be sent to and closed at once. kExhausted
     // without a descriptor.
-    [[nodiscard]] virtual Result<SocketId> connect(const Endpoint& endpoint) = 0;
+    // With `tls`, `on_connected` tells of the end of the TLS handshake too, and what is sent and received is plain
+    // text. `tls` is needed during the call only. kUnsupported from a reactor that is no TlsReactor (tls_reactor.h).
+    [[nodiscard]] virtual Result<SocketId> connect(const Endpoint& endpoint, const TlsClient* tls = nullptr) = 0;
 
+    // What an accepted socket receives from here on is TLS, `received` being the first of it: from inside
+    // `on_accepted`, or after what was said in plain text before (a PROXY header). Nothing was sent yet. The
+    // handshake's end is told by `on_tls_handshake`; when it fails, `on_closed` follows. On an error nothing changed.
+    [[nodiscard]] virtual Result<void> start_tls(SocketId socket, std::shared_ptr<const TlsServer> tls, Slice received);
     virtual void send(SocketId socket, Slice bytes) = 0;
     [[nodiscard]] virtual std::size_t unsent_bytes(SocketId socket) const = 0;
     // FIN after everything that is queued.
     virtual void shutdown_send(SocketId socket) = 0;
     // Closes now; queued bytes are dropped and no event of this socket follows. With unread bytes the peer may see a
-    // reset.
+    // reset. Over TLS the peer sees that something is missing, unless `shutdown_send` went before.
     virtual void close(SocketId socket) = 0;
 
     virtual void pause_receiving(SocketId socket) = 0;  // not counted: the owner counts its reasons
@@ -116,6 +137,14 @@ class Reactor {
     virtual void wake() = 0;
     virtual std::string_view name() const = 0;  // "io_uring", "epoll", "simulated"
 };
+
+// Of the reactors that know sockets: TLS is the layer above them.
+inline constexpr Error kNoTlsHere{ErrorCode::kUnsupported, ErrorSource::kInternal, false, "this reactor has no TLS"};
+
+inline Result<void> Reactor::start_tls(SocketId /*socket*/, std::shared_ptr<const TlsServer> /*tls*/,
+                                       Slice /*received*/) {
+    return kNoTlsHere;
+}
 
 inline constexpr Nanos kTimerTick = std::chrono::milliseconds(10);
 

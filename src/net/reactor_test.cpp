@@ -16,143 +16,19 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "net/reactor_testing.h"
 #include "net/socket.h"
+#include "net/tls_reactor.h"
+#include "net/tls_testing.h"
 
 namespace weir::net {
 namespace {
 
-struct Conn {
-    std::string received;
-    std::size_t received_bytes = 0;
-    Endpoint peer;
-    bool accepted = false;
-    bool connected = false;
-    bool ended = false;
-    std::optional<Error> closed;
-    std::optional<Error> refused;
-    int drained = 0;
-};
+using testing_reactor::Conn;
+using testing_reactor::pattern;
+using testing_reactor::Recorder;
 
-// Records every event by socket, checks that none comes after the last one, and lets a test act inside of one.
-class Recorder : public ReactorEvents {
-  public:
-    explicit Recorder(Reactor& reactor) : reactor_(reactor) { reactor.set_events(this); }
-
-    void on_accepted(SocketId socket, std::uint32_t, const Endpoint& peer) override {
-        Guard guard(*this);
-        Conn& conn = fresh(socket);
-        conn.accepted = true;
-        conn.peer = peer;
-        accepted.push_back(socket);
-        if (accepted_hook) accepted_hook(socket);
-    }
-    void on_connected(SocketId socket, Result<void> outcome) override {
-        Guard guard(*this);
-        Conn& conn = fresh(socket);
-        EXPECT_FALSE(conn.connected || conn.refused);
-        conn.connected = outcome.has_value();
-        if (!outcome) conn.refused = outcome.error();
-        if (connected_hook) connected_hook(socket);
-    }
-    void on_received(SocketId socket, Slice bytes) override {
-        Guard guard(*this);
-        Conn& conn = known(socket);
-        EXPECT_FALSE(conn.ended);
-        EXPECT_FALSE(bytes.empty());
-        EXPECT_FALSE(paused.contains(socket.index)) << "received while paused";
-        if (keep_bytes) conn.received += bytes.text();
-        conn.received_bytes += bytes.size();
-        if (received_hook) received_hook(socket, std::move(bytes));
-    }
-    void on_received_end(SocketId socket) override {
-        Guard guard(*this);
-        Conn& conn = known(socket);
-        EXPECT_FALSE(conn.ended);
-        conn.ended = true;
-        if (ended_hook) ended_hook(socket);
-    }
-    void on_drained(SocketId socket) override {
-        Guard guard(*this);
-        ++known(socket).drained;
-        EXPECT_LE(reactor_.unsent_bytes(socket), kSendQueueLowBytes);
-        if (drained_hook) drained_hook(socket);
-    }
-    void on_closed(SocketId socket, Error why) override {
-        Guard guard(*this);
-        known(socket).closed = why;
-    }
-    void on_timer(TimerId, std::uint64_t cookie) override {
-        Guard guard(*this);
-        timers.push_back(cookie);
-        if (timer_hook) timer_hook(cookie);
-    }
-    void on_wake() override { ++wakes; }
-    void on_turn_end() override { ++turns; }
-
-    Conn& operator[](SocketId id) { return conns_[key(id)]; }
-    void close(SocketId id) {
-        reactor_.close(id);
-        gone_.insert({key(id), true});
-    }
-    void pause(SocketId id) {
-        paused.insert({id.index, true});
-        reactor_.pause_receiving(id);
-    }
-    void resume(SocketId id) {
-        paused.erase(id.index);
-        reactor_.resume_receiving(id);
-    }
-    // Turns until `done`; gives up after so many that something must be wrong.
-    template <typename Done>
-    [[nodiscard]] bool run_until(Done&& done, int turns_max = 500, Nanos wait = std::chrono::milliseconds(20)) {
-        for (int i = 0; i < turns_max; ++i) {
-            if (done()) return true;
-            reactor_.turn(wait);
-        }
-        return done();
-    }
-    void run_turns(int count) {
-        for (int i = 0; i < count; ++i) reactor_.turn(Nanos{0});
-    }
-
-    std::vector<SocketId> accepted;
-    std::vector<std::uint64_t> timers;
-    std::map<std::uint32_t, bool> paused;
-    int wakes = 0;
-    int turns = 0;
-    bool keep_bytes = true;
-    std::function<void(SocketId)> accepted_hook, connected_hook, ended_hook, drained_hook;
-    std::function<void(SocketId, Slice)> received_hook;
-    std::function<void(std::uint64_t)> timer_hook;
-
-  private:
-    struct Guard {  // no event inside of an event
-        explicit Guard(Recorder& recorder) : depth(recorder.depth_) { EXPECT_EQ(++depth, 1); }
-        ~Guard() { --depth; }
-        int& depth;
-    };
-    static std::uint64_t key(SocketId id) { return (std::uint64_t{id.generation} << 32U) | id.index; }
-    Conn& fresh(SocketId id) { return known(id); }
-    Conn& known(SocketId id) {
-        EXPECT_FALSE(gone_.contains(key(id))) << "an event after close";
-        Conn& conn = conns_[key(id)];
-        EXPECT_FALSE(conn.closed || conn.refused) << "an event after the last";
-        return conn;
-    }
-    Reactor& reactor_;
-    std::map<std::uint64_t, Conn> conns_;
-    std::map<std::uint64_t, bool> gone_;
-    int depth_ = 0;
-};
-
-std::string pattern(std::size_t size, std::uint64_t seed = 1) {
-    Rng rng(seed);
-    std::string text(size, '\0');
-    for (char& c : text) c = static_cast<char>(rng.next() >> 56U);
-    return text;
-}
-
-enum class Family : std::uint8_t { kTcp, kUnix };
+enum class Family : std::uint8_t { kTcp, kUnix, kTls };
 
 class ReactorContract : public ::testing::TestWithParam<std::tuple<ReactorKind, Family>> {
   protected:
@@ -170,13 +46,18 @@ class ReactorContract : public ::testing::TestWithParam<std::tuple<ReactorKind, 
         if (!made && made.error().code == ErrorCode::kUnsupported) GTEST_SKIP() << "not on this system";
         ASSERT_TRUE(made) << made.error().detail;
         reactor_ = std::move(*made);
+        if (is_tls()) {
+            reactor_ = std::make_unique<TlsReactor>(std::move(reactor_), TlsReactorOptions{.tickets = &tickets_});
+        }
         recorder_ = std::make_unique<Recorder>(*reactor_);
+        recorder_->tls = tls_.server;
         if (is_unix()) {
             std::string name = (std::filesystem::temp_directory_path() / "weir_reactor_XXXXXX").string();
             ASSERT_NE(::mkdtemp(name.data()), nullptr);
             folder_ = name;
         }
     }
+    [[nodiscard]] bool is_tls() const { return std::get<1>(GetParam()) == Family::kTls; }
     [[nodiscard]] bool is_unix() const { return std::get<1>(GetParam()) == Family::kUnix; }
     Endpoint any_endpoint() {
         Endpoint endpoint;
@@ -196,7 +77,7 @@ class ReactorContract : public ::testing::TestWithParam<std::tuple<ReactorKind, 
     std::pair<SocketId, SocketId> pair() {
         if (!listener_) listener_ = listen();
         const std::size_t before = recorder_->accepted.size();
-        auto client = reactor_->connect(reactor_->listener_endpoint(*listener_));
+        auto client = reactor_->connect(reactor_->listener_endpoint(*listener_), client_tls());
         EXPECT_TRUE(client);
         EXPECT_TRUE(recorder_->run_until(
             [&] { return recorder_->accepted.size() > before && (*recorder_)[*client].connected; }));
@@ -235,7 +116,11 @@ class ReactorContract : public ::testing::TestWithParam<std::tuple<ReactorKind, 
         return recorder_->run_until(std::forward<Done>(done));
     }
 
+    [[nodiscard]] const TlsClient* client_tls() const { return is_tls() ? tls_.client.get() : nullptr; }
+
     SystemClock clock_;
+    TicketKeys tickets_;
+    testing_tls::Pair tls_ = is_tls() ? testing_tls::pair() : testing_tls::Pair{};
     std::string folder_;
     int files_ = 0;
     std::unique_ptr<Reactor> reactor_;
@@ -283,7 +168,7 @@ TEST_P(ReactorContract, SendsSeveralSlicesOfOneEventInOrder) {
 
 TEST_P(ReactorContract, DeliversWhatWasSentBeforeTheConnectionStood) {
     listener_ = listen();
-    auto client = reactor_->connect(reactor_->listener_endpoint(*listener_));
+    auto client = reactor_->connect(reactor_->listener_endpoint(*listener_), client_tls());
     ASSERT_TRUE(client);
     send(*client, "early");
     reactor_->shutdown_send(*client);
@@ -313,12 +198,13 @@ TEST_P(ReactorContract, DropsWhatIsSentAfterTheEndOfSending) {
     send(client, "all");
     reactor_->shutdown_send(client);
     send(client, " and more");
-    EXPECT_LE(reactor_->unsent_bytes(client), 3U);
+    EXPECT_LE(reactor_->unsent_bytes(client), is_tls() ? 64U : 3U);
     ASSERT_TRUE(run_until([&, server = server] { return at(server).ended; }));
     EXPECT_EQ(at(server).received, "all");
 }
 
 TEST_P(ReactorContract, SlowReaderFillsTheQueueAndDrainsIt) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     auto [plain, server] = plain_pair(4096);
     const std::string text = pattern(std::size_t{5} << 20U);
     send(server, text);
@@ -343,6 +229,7 @@ TEST_P(ReactorContract, SlowReaderFillsTheQueueAndDrainsIt) {
 }
 
 TEST_P(ReactorContract, ManySmallSlicesForASlowReaderDoNotPinBlocks) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     auto [plain, server] = plain_pair(4096);
     send(server, pattern(std::size_t{4} << 20U));
     recorder_->run_turns(20);
@@ -392,6 +279,7 @@ TEST_P(ReactorContract, PauseInsideAnEventStopsTheNextOne) {
 }
 
 TEST_P(ReactorContract, RelaysThroughSlowPeersWithinTheBoundOfTheQueue) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     // plain -> [in -> out] -> slow: the relay pauses `in` while `out` owes too much.
     auto [plain, in] = plain_pair();
     auto [slow, out] = plain_pair(65536);
@@ -433,6 +321,7 @@ TEST_P(ReactorContract, RelaysThroughSlowPeersWithinTheBoundOfTheQueue) {
 }
 
 TEST_P(ReactorContract, ResetOfThePeerClosesTheSocket) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     if (is_unix()) GTEST_SKIP() << "Unix sockets have no reset";
     auto [plain, server] = plain_pair();
     const linger hard{1, 0};
@@ -445,6 +334,7 @@ TEST_P(ReactorContract, ResetOfThePeerClosesTheSocket) {
 }
 
 TEST_P(ReactorContract, ResetIsToldAfterTheEndWasAndWhilePaused) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     if (is_unix()) GTEST_SKIP() << "Unix sockets have no reset";
     auto [plain, server] = plain_pair();
     ::shutdown(plain.get(), SHUT_WR);
@@ -468,6 +358,7 @@ TEST_P(ReactorContract, ResetIsToldAfterTheEndWasAndWhilePaused) {
 }
 
 TEST_P(ReactorContract, AnswerOfAPeerThatStoppedReadingIsStillReceived) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     auto [plain, server] = plain_pair();
     ASSERT_EQ(::send(plain.get(), "413", 3, MSG_NOSIGNAL), 3);
     recorder_->pause(server);
@@ -500,7 +391,7 @@ TEST_P(ReactorContract, RefusedConnectIsToldInALaterEvent) {
 
 TEST_P(ReactorContract, ConnectThatIsClosedAtOnceTellsNothing) {
     listener_ = listen();
-    auto client = reactor_->connect(reactor_->listener_endpoint(*listener_));
+    auto client = reactor_->connect(reactor_->listener_endpoint(*listener_), client_tls());
     ASSERT_TRUE(client);
     send(*client, "never");
     recorder_->close(*client);
@@ -531,12 +422,12 @@ TEST_P(ReactorContract, CloseInsideEveryEventIsTheLastEvent) {
     const Endpoint endpoint = reactor_->listener_endpoint(*listener_);
     // On accept.
     recorder_->accepted_hook = [&](SocketId socket) { recorder_->close(socket); };
-    auto one = reactor_->connect(endpoint);
-    ASSERT_TRUE(run_until([&] { return at(*one).ended || at(*one).closed; }));
+    auto one = reactor_->connect(endpoint, client_tls());
+    ASSERT_TRUE(run_until([&] { return at(*one).ended || at(*one).closed || at(*one).refused; }));
     recorder_->accepted_hook = nullptr;
     // On connect.
     recorder_->connected_hook = [&](SocketId socket) { recorder_->close(socket); };
-    auto two = reactor_->connect(endpoint);
+    auto two = reactor_->connect(endpoint, client_tls());
     ASSERT_TRUE(run_until([&] { return at(*two).connected; }));
     recorder_->connected_hook = nullptr;
     // On bytes, with more of them waiting and something to send.
@@ -629,6 +520,7 @@ TEST_P(ReactorContract, WakesFromAnotherThread) {
 }
 
 TEST_P(ReactorContract, ReceivingRestsAtTheBoundOfThePoolAndGoesOn) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     ReactorOptions options;
     options.blocks_max = 4;
     start(options);
@@ -668,7 +560,7 @@ TEST_P(ReactorContract, HoldsTwoThousandSockets) {
     };
     for (int batch = 0; batch < 20; ++batch) {
         for (int i = 0; i < 50; ++i) {
-            auto client = reactor_->connect(endpoint);
+            auto client = reactor_->connect(endpoint, client_tls());
             ASSERT_TRUE(client);
             send(*client, std::to_string(clients.size()));
             clients.push_back(*client);
@@ -693,6 +585,7 @@ TEST_P(ReactorContract, HoldsTwoThousandSockets) {
 }
 
 TEST_P(ReactorContract, AcceptingStopsAtTheBoundOfSocketsAndGoesOnBelow) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     ReactorOptions options;
     options.sockets_max = 2;
     start(options);
@@ -723,6 +616,7 @@ TEST_P(ReactorContract, StoppedListenerRefusesAndLeavesItsSocketsAlone) {
 }
 
 TEST_P(ReactorContract, ListeningErrorsSayWhatIsWrong) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     Endpoint elsewhere;
     elsewhere.address = *IpAddress::parse("192.0.2.1");  // RFC 5737: nobody's
     auto listener = reactor_->listen(elsewhere, {});
@@ -765,6 +659,7 @@ int without_descriptors(ReactorKind kind, const Endpoint& endpoint) {
 }
 
 TEST_P(ReactorContract, AcceptingWithoutDescriptorsRestsAndGoesOn) {
+    if (is_tls()) GTEST_SKIP() << "one end of it speaks no TLS";
     const Endpoint endpoint = any_endpoint();
     const ReactorKind kind = std::get<0>(GetParam());
     const pid_t child = ::fork();
@@ -776,14 +671,16 @@ TEST_P(ReactorContract, AcceptingWithoutDescriptorsRestsAndGoesOn) {
     EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
+std::string contract_name(const ::testing::TestParamInfo<std::tuple<ReactorKind, Family>>& parameters) {
+    const auto [kind, family] = parameters.param;
+    const std::string reactor = kind == ReactorKind::kEpoll ? "Epoll" : "IoUring";
+    return reactor + (family == Family::kTcp ? "Tcp" : family == Family::kUnix ? "Unix" : "Tls");
+}
+
 INSTANTIATE_TEST_SUITE_P(All, ReactorContract,
                          ::testing::Combine(::testing::Values(ReactorKind::kEpoll, ReactorKind::kIoUring),
-                                            ::testing::Values(Family::kTcp, Family::kUnix)),
-                         [](const auto& parameters) {
-                             const bool epoll = std::get<0>(parameters.param) == ReactorKind::kEpoll;
-                             const bool tcp = std::get<1>(parameters.param) == Family::kTcp;
-                             return std::string(epoll ? "Epoll" : "IoUring") + (tcp ? "Tcp" : "Unix");
-                         });
+                                            ::testing::Values(Family::kTcp, Family::kUnix, Family::kTls)),
+                         contract_name);
 
 TEST(ReactorFactory, TakesWhatWorksWhenLeftToChoose) {
     SystemClock clock;

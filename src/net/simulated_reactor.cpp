@@ -45,7 +45,8 @@ bool SimulatedReactor::listens_on(const Endpoint& endpoint, std::uint32_t& liste
     return false;
 }
 
-Result<SocketId> SimulatedReactor::connect(const Endpoint& endpoint) {
+Result<SocketId> SimulatedReactor::connect(const Endpoint& endpoint, const TlsClient* tls) {
+    if (tls != nullptr) return kNoTlsHere;
     const std::uint32_t connection = network_.add_connection();
     const std::uint32_t index = sockets_.take();
     const SocketId id{index, sockets_.at(index).generation};

@@ -23,7 +23,7 @@ class SimulatedReactor final : public Reactor {
     Result<std::uint32_t> listen(const Endpoint& endpoint, const ListenOptions& options) override;
     Endpoint listener_endpoint(std::uint32_t listener) const override;
     void stop_listening(std::uint32_t listener) override;
-    Result<SocketId> connect(const Endpoint& endpoint) override;
+    Result<SocketId> connect(const Endpoint& endpoint, const TlsClient* tls) override;
     void send(SocketId socket, Slice bytes) override;
     std::size_t unsent_bytes(SocketId socket) const override;
     void shutdown_send(SocketId socket) override;

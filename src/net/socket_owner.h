@@ -39,7 +39,8 @@ class SocketHost {
     // Time, sending, blocks. Connecting, closing and timers of owners go by the calls below.
     [[nodiscard]] virtual Reactor& reactor() = 0;
 
-    [[nodiscard]] virtual Result<SocketId> connect_for(SocketOwner& owner, const Endpoint& endpoint) = 0;
+    [[nodiscard]] virtual Result<SocketId> connect_for(SocketOwner& owner, const Endpoint& endpoint,
+                                                       const TlsClient* tls = nullptr) = 0;
     virtual void close_for_owner(SocketId socket) = 0;
 
     [[nodiscard]] virtual TimerId set_timer_for(SocketOwner& owner, Nanos delay, std::uint64_t cookie) = 0;

@@ -46,7 +46,8 @@ void RedisConnection::connect_now() {
     resting_ = false;
     cancel(retry_timer_);
     const auto endpoint = user_.endpoint_of(*this);
-    const auto socket = endpoint ? host_.connect_for(*this, *endpoint) : Result<net::SocketId>(endpoint.error());
+    const auto socket =
+        endpoint ? host_.connect_for(*this, *endpoint, user_.tls_of(*this)) : Result<net::SocketId>(endpoint.error());
     if (!socket) {
         note_error(socket.error());
         user_.on_down(*this, last_error_);

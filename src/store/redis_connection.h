@@ -50,6 +50,8 @@ class ConnectionUser {
     // Where to connect to now. An error says why that is not known: it is asked again after a pause, or `connect_now`
     // is called when it is known.
     [[nodiscard]] virtual Result<net::Endpoint> endpoint_of(RedisConnection& connection) = 0;
+    // How, right after that; null: without TLS.
+    [[nodiscard]] virtual const net::TlsClient* tls_of(RedisConnection& /*connection*/) { return nullptr; }
 
   protected:
     ~ConnectionUser() = default;

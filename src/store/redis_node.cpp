@@ -211,4 +211,9 @@ Result<net::Endpoint> RedisNode::endpoint_of(RedisConnection& /*connection*/) {
     return user_.endpoint_of(*this);
 }
 
+const net::TlsClient* RedisNode::tls_of(RedisConnection& /*connection*/) {
+    tls_ = options_.tls.for_host(options_.host);
+    return tls_.get();
+}
+
 }  // namespace weir::store

@@ -20,6 +20,7 @@
 #include "store/script.h"
 #include "store/store_address.h"
 #include "store/store_health.h"
+#include "store/store_tls.h"
 
 namespace weir::store {
 
@@ -49,6 +50,7 @@ class RedisNode final : public ConnectionUser {
 
     struct Options {
         StoreHost host;
+        StoreTls tls;
         std::string user, password;
         std::uint64_t database = 0;
         const Script* script = nullptr;  // that is loaded
@@ -102,6 +104,7 @@ class RedisNode final : public ConnectionUser {
     void on_ready(RedisConnection& connection) override;
     void on_down(RedisConnection& connection, const Error& why) override;
     [[nodiscard]] Result<net::Endpoint> endpoint_of(RedisConnection& connection) override;
+    [[nodiscard]] const net::TlsClient* tls_of(RedisConnection& connection) override;
 
   private:
     void probe();
@@ -114,6 +117,7 @@ class RedisNode final : public ConnectionUser {
     NodeUser& user_;
     Options options_;
     Rng random_;
+    std::shared_ptr<const net::TlsClient> tls_;  // of the host that was connected to last
     Breaker breaker_;
     RedisConnection connection_;
     MonoTime answered_{};                 // the last answer in time

@@ -28,6 +28,7 @@ static_assert(kOpsMax < (1U << 24U) - 1);
 
 RedisNode::Options node_options(const RedisStoreOptions& options, const RedisStore::Tools& tools) {
     RedisNode::Options node;
+    node.tls = options.tls;
     node.script = &take_script();
     node.timeout = options.timeout;
     node.breaker = options.breaker;

@@ -33,6 +33,7 @@ namespace weir::store {
 
 struct RedisStoreOptions {
     StoreAddress address;
+    StoreTls tls = {};
     std::string key_prefix = "rl";
     Nanos timeout = std::chrono::milliseconds(20);
     BreakerOptions breaker = {};

@@ -33,6 +33,7 @@ SentinelServers::SentinelServers(const StoreAddress& address, ServerTools tools)
     : host_(tools.host),
       names_(tools.names),
       sentinels_(address.hosts),
+      tls_(tools.node.tls),
       turn_(tools.seed % sentinels_.size()),
       sentinel_(tools.host, *this, sentinel_options(), tools.seed ^ 0x5E17U) {
     resp::append_command(question_, {"SENTINEL", "get-master-addr-by-name", address.master});
@@ -122,6 +123,11 @@ void SentinelServers::on_reply(RedisConnection& connection, std::uint64_t /*tag*
 
 Result<net::Endpoint> SentinelServers::endpoint_of(RedisConnection& /*connection*/) {
     return resolve(sentinels_[turn_], names_, name_turn_);
+}
+
+const net::TlsClient* SentinelServers::tls_of(RedisConnection& /*connection*/) {
+    sentinel_tls_ = tls_.for_host(sentinels_[turn_]);
+    return sentinel_tls_.get();
 }
 
 void SentinelServers::found(const StoreHost& master) {

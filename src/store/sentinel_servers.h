@@ -36,6 +36,7 @@ class SentinelServers final : public StoreServers, public ConnectionUser {
     void on_ready(RedisConnection& connection) override;
     void on_down(RedisConnection& connection, const Error& why) override;
     [[nodiscard]] Result<net::Endpoint> endpoint_of(RedisConnection& connection) override;
+    [[nodiscard]] const net::TlsClient* tls_of(RedisConnection& connection) override;
 
   private:
     void look();
@@ -46,6 +47,8 @@ class SentinelServers final : public StoreServers, public ConnectionUser {
     net::SocketHost& host_;
     net::NameTable& names_;
     std::vector<StoreHost> sentinels_;
+    StoreTls tls_;
+    std::shared_ptr<const net::TlsClient> sentinel_tls_;  // of the Sentinel that is asked
     std::string question_;
     std::size_t turn_ = 0;       // of sentinels_
     std::size_t name_turn_ = 0;  // of a name's addresses

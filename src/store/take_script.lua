@@ -1,6 +1,6 @@
 -- Decides one event on all of its buckets that lie in one slot, in one atomic step: the twin of src/limit/algorithm.h,
 -- whose formulas stand there and in fixed_window.h, sliding_window.h and gcra.h; take_script.h says what goes in and out.
--- tests/twin compares both, decision by decision: who changes one changes the other.
+-- tests/store compares both, decision by decision: who changes one changes the other.
 --
 --   KEYS[i]    a bucket          ARGV[1]    take | peek | refuse | give
 --   ARGV[2]    "": the time is the server's, and buckets expire; else nanoseconds, and they don't (tests)
@@ -14,6 +14,7 @@
 -- is a number below 2^53, else a table of six limbs of 22 bits, the least first: limb * 2^30 stays exact.
 -- Multipliers and divisors are plain numbers below 2^30.
 local kExact, kLimb, kGiga = 9007199254740992, 4194304, 1000000000
+local type, format, min, max = type, string.format, math.min, math.max
 
 local function limbs(a)
   if type(a) == 'table' then return a end
@@ -105,12 +106,12 @@ end
 
 -- As the decision's 64 bits hold it.
 local function text_of(nanos)
-  if type(nanos) == 'number' then return string.format('%d', nanos) end
+  if type(nanos) == 'number' then return format('%d', nanos) end
   local sec, nano = div(nanos, kGiga)
   if type(sec) == 'table' or sec > 9223372036 or (sec == 9223372036 and nano > 854775807) then
     return '9223372036854775807'
   end
-  return string.format('%d%09d', sec, nano)
+  return format('%d%09d', sec, nano)
 end
 
 -- Times are pairs of seconds and nanoseconds.
@@ -130,35 +131,39 @@ local function in_future(b) return later(b.sec, b.nano, now_sec, now_nano) end
 -- Nanoseconds from the earlier to the later time.
 local function between(sec, nano, later_sec, later_nano)
   local secs, nanos = later_sec - sec, later_nano - nano
+  local sum = secs * kGiga + nanos
+  if sum < kExact then return sum end
   if nanos < 0 then secs, nanos = secs - 1, nanos + kGiga end
   return add(mul(secs, kGiga), nanos)
 end
-local function since(b) return between(b.sec, b.nano, now_sec, now_nano) end
-local function set_now(b) b.sec, b.nano = now_sec, now_nano end
+local function set_now(b) b.sec, b.nano, b.passed = now_sec, now_nano, 0 end
 
 -- An algorithm is a table of functions, as FixedWindow, SlidingWindow and Gcra are in C++. `b` is the bucket: its state
--- (sec, nano, current, previous), its rule (count, burst, period in seconds, nanos: the period in nanoseconds).
+-- (sec, nano, current, previous), its rule (count, burst, period in seconds, nanos: the period in nanoseconds), and what
+-- settling found: how much of its window has passed, or GCRA's backlog and the most that it may be (depth).
 local kinds = {}
 
 local function fixed()
-  local function rest(b) return sub(b.nanos, since(b)) end
-  local function remaining(b) return math.max(b.count - b.current, 0) end
+  local function remaining(b) return max(b.count - b.current, 0) end
   return {
     capacity = function(b) return b.count end,
     settle = function(b)
       if not in_future(b) then
-        if b.current > 0 and less(since(b), b.nanos) then return end
+        b.passed = between(b.sec, b.nano, now_sec, now_nano)
+        if b.current > 0 and less(b.passed, b.nanos) then return end
         b.current = 0
       end
       set_now(b)
     end,
     remaining = remaining,
-    wait = function(b, cost) return cost <= remaining(b) and 0 or rest(b) end,
-    reset = function(b) return b.current == 0 and 0 or rest(b) end,
-    add = function(b, cost) b.current = b.current + math.min(cost, remaining(b)) end,
-    used = function(b) return (in_future(b) or less(since(b), b.nanos)) and b.current or 0 end,
+    wait = function(b, cost) return cost <= remaining(b) and 0 or sub(b.nanos, b.passed) end,
+    reset = function(b) return b.current == 0 and 0 or sub(b.nanos, b.passed) end,
+    add = function(b, cost) b.current = b.current + min(cost, remaining(b)) end,
+    used = function(b)
+      return (in_future(b) or less(between(b.sec, b.nano, now_sec, now_nano), b.nanos)) and b.current or 0
+    end,
     give = function(b, cost, sec, nano)
-      if not later(b.sec, b.nano, sec, nano) then b.current = math.max(b.current - cost, 0) end
+      if not later(b.sec, b.nano, sec, nano) then b.current = max(b.current - cost, 0) end
     end,
   }
 end
@@ -167,43 +172,46 @@ local function sliding()
   local function settle(b)
     if in_future(b) then
       if less(b.nanos, between(now_sec, now_nano, b.sec, b.nano)) then
-        b.previous, b.current = math.min(b.previous + b.current, b.count), 0
+        b.previous, b.current = min(b.previous + b.current, b.count), 0
       end
       set_now(b)
     else
-      local passed = since(b)
-      if not less(passed, add(b.nanos, b.nanos)) then
-        b.previous, b.current = 0, 0
-      elseif not less(passed, b.nanos) then
-        b.previous, b.current, b.sec = b.current, 0, b.sec + b.period
+      local passed = between(b.sec, b.nano, now_sec, now_nano)
+      if not less(passed, b.nanos) then
+        passed = sub(passed, b.nanos)
+        if less(passed, b.nanos) then
+          b.previous, b.current, b.sec = b.current, 0, b.sec + b.period
+        else
+          b.previous, b.current = 0, 0
+        end
       end
+      b.passed = passed
     end
     if b.previous == 0 and b.current == 0 then set_now(b) end
   end
-  local function rest(b) return sub(b.nanos, since(b)) end
   local function used(b)
     if b.previous == 0 then return b.current end
-    return b.current + div_up(div_up(mul(rest(b), b.previous), kGiga), b.period)
+    return b.current + div_up(div_up(mul(sub(b.nanos, b.passed), b.previous), kGiga), b.period)
   end
   return {
     capacity = function(b) return b.count end,
     settle = settle,
-    remaining = function(b) return math.max(b.count - used(b), 0) end,
+    remaining = function(b) return max(b.count - used(b), 0) end,
     wait = function(b, cost)
+      local rest = sub(b.nanos, b.passed)
       if b.current + cost <= b.count then
         if b.previous == 0 then return 0 end
         local tolerated = div(mul(b.nanos, b.count - b.current - cost), b.previous)
-        local left = rest(b)
-        return less(tolerated, left) and sub(left, tolerated) or 0
+        return less(tolerated, rest) and sub(rest, tolerated) or 0
       end
-      return sub(add(rest(b), b.nanos), (div(mul(b.nanos, b.count - cost), b.current)))
+      return sub(add(rest, b.nanos), (div(mul(b.nanos, b.count - cost), b.current)))
     end,
     reset = function(b)
-      if b.current > 0 then return add(rest(b), b.nanos) end
-      return b.previous > 0 and rest(b) or 0
+      if b.current > 0 then return add(sub(b.nanos, b.passed), b.nanos) end
+      return b.previous > 0 and sub(b.nanos, b.passed) or 0
     end,
     add = function(b, cost)
-      if b.current < b.count then b.current = b.current + math.min(cost, b.count - b.current) end
+      if b.current < b.count then b.current = b.current + min(cost, b.count - b.current) end
     end,
     used = function(b)
       settle(b)
@@ -211,51 +219,49 @@ local function sliding()
     end,
     give = function(b, cost, sec, nano)
       if not later(b.sec, b.nano, sec, nano) then
-        b.current = math.max(b.current - cost, 0)
+        b.current = max(b.current - cost, 0)
       elseif not later(b.sec - b.period, b.nano, sec, nano) then
-        b.previous = math.max(b.previous - cost, 0)
+        b.previous = max(b.previous - cost, 0)
       end
     end,
   }
 end
 
 local function gcra()
-  local function depth(b) return mul(b.nanos, b.burst) end
-  local function backlog(b)
+  local function backlog_of(b)
     if later(now_sec, now_nano, b.sec, b.nano) then return 0 end
     return add(mul(between(now_sec, now_nano, b.sec, b.nano), b.previous), b.current)
   end
-  local function store(b, value)
-    local whole, fraction = div(value, b.count)
+  local function store(b, backlog)
+    local whole, fraction = div(backlog, b.count)
     local sec, nano = div(whole, kGiga)
     if type(sec) == 'table' then sec = kExact / 2 end
     sec, nano = sec + now_sec, nano + now_nano
     if nano >= kGiga then sec, nano = sec + 1, nano - kGiga end
-    if later(sec, nano, 9223372036, 854775807) then sec, nano = 9223372036, 854775807 end
-    b.sec, b.nano, b.current, b.previous = sec, nano, fraction, b.count
+    b.current, b.previous, b.backlog = fraction, b.count, backlog
+    if later(sec, nano, 9223372036, 854775807) then
+      b.sec, b.nano = 9223372036, 854775807
+      b.backlog = backlog_of(b)
+    else
+      b.sec, b.nano = sec, nano
+    end
   end
-  local function bounded(b, value)
-    local most = depth(b)
-    return less(most, value) and most or value
-  end
+  local function store_bounded(b, backlog) store(b, less(b.depth, backlog) and b.depth or backlog) end
   return {
     capacity = function(b) return b.burst end,
     settle = function(b)
-      local before = backlog(b)
-      if before == 0 or b.previous ~= b.count or less(depth(b), before) then store(b, bounded(b, before)) end
+      b.depth, b.backlog = mul(b.nanos, b.burst), backlog_of(b)
+      if b.backlog == 0 or b.previous ~= b.count or less(b.depth, b.backlog) then store_bounded(b, b.backlog) end
     end,
-    remaining = function(b)
-      local quotient = div(sub(depth(b), backlog(b)), kGiga)
-      return (div(quotient, b.period))
-    end,
+    remaining = function(b) return (div(div(sub(b.depth, b.backlog), kGiga), b.period)) end,
     wait = function(b, cost)
-      local wanted, most = add(backlog(b), mul(b.nanos, cost)), depth(b)
-      return less(most, wanted) and div_up(sub(wanted, most), b.count) or 0
+      local wanted = add(b.backlog, mul(b.nanos, cost))
+      return less(b.depth, wanted) and div_up(sub(wanted, b.depth), b.count) or 0
     end,
-    reset = function(b) return div_up(backlog(b), b.count) end,
-    add = function(b, cost) store(b, bounded(b, add(backlog(b), mul(b.nanos, math.min(cost, b.burst))))) end,
+    reset = function(b) return div_up(b.backlog, b.count) end,
+    add = function(b, cost) store_bounded(b, add(b.backlog, mul(b.nanos, min(cost, b.burst)))) end,
     used = function(b)
-      local events = div_up(div_up(backlog(b), kGiga), b.period)
+      local events = div_up(div_up(backlog_of(b), kGiga), b.period)
       return less(events, kGiga) and events or kGiga
     end,
     -- What has drained since may have been this event's: it is not given twice.
@@ -263,8 +269,8 @@ local function gcra()
       local taken, drained = mul(b.nanos, cost), 0
       if later(now_sec, now_nano, sec, nano) then drained = mul(between(sec, nano, now_sec, now_nano), b.count) end
       if less(drained, taken) then
-        local before, back = backlog(b), sub(taken, drained)
-        store(b, less(back, before) and sub(before, back) or 0)
+        local back = sub(taken, drained)
+        store(b, less(back, b.backlog) and sub(b.backlog, back) or 0)
       end
     end,
   }
@@ -324,7 +330,7 @@ local function keep(b, reset)
     if b.old then redis.call('DEL', b.key) end
     return
   end
-  local state = string.format('%s %d %d %d %d %d', b.algorithm, b.period, b.sec, b.nano, b.current, b.previous)
+  local state = format('%s %d %d %d %d %d', b.algorithm, b.period, b.sec, b.nano, b.current, b.previous)
   if state == b.old then return end
   if ARGV[2] ~= '' then
     redis.call('SET', b.key, state)
@@ -333,10 +339,10 @@ local function keep(b, reset)
   -- One more, for expiry counts from the begin of a millisecond. 2^43 ms are 278 years.
   local millis = div_up(reset, 1000000)
   if not less(millis, 8796093022208) then millis = 8796093022208 end
-  redis.call('SET', b.key, state, 'PX', string.format('%d', millis + 1))
+  redis.call('SET', b.key, state, 'PX', format('%d', millis + 1))
 end
 
-local out = {string.format('%d%09d', now_sec, now_nano)}
+local out = {format('%d%09d', now_sec, now_nano)}
 for i = 1, #buckets do
   local b = buckets[i]
   local kind = b.kind
@@ -360,6 +366,10 @@ for i = 1, #buckets do
     retry = kind.wait(b, b.cost)
   end
   if operation ~= 'peek' then keep(b, reset) end
-  out[i + 1] = string.format('%d %d %s %s %s', b.allowed and 1 or 0, remaining, text_of(reset), text_of(retry), text_of(more))
+  if type(reset) == 'number' and type(retry) == 'number' and type(more) == 'number' then
+    out[i + 1] = format('%d %d %d %d %d', b.allowed and 1 or 0, remaining, reset, retry, more)
+  else
+    out[i + 1] = format('%d %d %s %s %s', b.allowed and 1 or 0, remaining, text_of(reset), text_of(retry), text_of(more))
+  end
 end
 return table.concat(out, ' ')

@@ -24,8 +24,9 @@ class TestHost final : public net::ReactorEvents, public net::SocketHost {
     explicit TestHost(net::SimulatedNetwork& network) : reactor_(network.make_reactor()) { reactor_->set_events(this); }
 
     net::Reactor& reactor() override { return *reactor_; }
-    Result<net::SocketId> connect_for(net::SocketOwner& owner, const net::Endpoint& endpoint) override {
-        const auto socket = reactor_->connect(endpoint);
+    Result<net::SocketId> connect_for(net::SocketOwner& owner, const net::Endpoint& endpoint,
+                                      const net::TlsClient* tls) override {
+        const auto socket = reactor_->connect(endpoint, tls);
         if (socket) owners_[socket->index] = {*socket, &owner};
         return socket;
     }

@@ -113,8 +113,8 @@ class WebsocketBackend:
 class HttpBackend:
     """aiohttp: what an application answers, by path. /echo tells method, target, headers and body back."""
 
-    def __init__(self, unix=False, name="app"):
-        self.name = name
+    def __init__(self, unix=False, name="app", tls=None):
+        self.name, self._tls = name, tls
         self.requests = []  # (method, raw path, headers)
         self.bodies = []
         self._io = _Loop()
@@ -124,7 +124,7 @@ class HttpBackend:
             self.url = f"unix:{self.path}"
         else:
             self.port = self._runner.addresses[0][1]
-            self.url = f"http://127.0.0.1:{self.port}"
+            self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
 
     @staticmethod
     async def _event():
@@ -151,7 +151,7 @@ class HttpBackend:
             self.path = os.path.join(tempfile.mkdtemp(prefix="weir-"), "app.sock")
             await web.UnixSite(runner, self.path).start()
         else:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls).start()
         return runner
 
     @web.middleware

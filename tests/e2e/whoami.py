@@ -12,7 +12,8 @@ class WhoAmI:
     greets. `callers` maps a credential to the JSON of its answer; `status` and `text` replace every answer;
     `hold()` makes questions wait until `let_go()`."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
+        self._tls = tls
         self.callers = {}
         self.questions = []  # (raw path, headers as pairs)
         self.greeted = []
@@ -23,7 +24,7 @@ class WhoAmI:
         self._free = asyncio.run_coroutine_threadsafe(self._event(), self._io.loop).result(10)
         self._runner = self._io.call(self._start(0))
         self.port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
 
     @staticmethod
     async def _event():
@@ -37,7 +38,7 @@ class WhoAmI:
         app.router.add_route("*", "/{tail:.*}", self._greet)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=self._tls).start()
         return runner
 
     def hold(self):

@@ -52,7 +52,13 @@ class ObservedReactor final : public net::Reactor, private net::ReactorEvents {
         return inner_->listener_endpoint(listener);
     }
     void stop_listening(std::uint32_t listener) override { inner_->stop_listening(listener); }
-    Result<net::SocketId> connect(const net::Endpoint& endpoint) override { return inner_->connect(endpoint); }
+    Result<net::SocketId> connect(const net::Endpoint& endpoint, const net::TlsClient* tls) override {
+        return inner_->connect(endpoint, tls);
+    }
+    Result<void> start_tls(net::SocketId socket, std::shared_ptr<const net::TlsServer> tls,
+                           net::Slice received) override {
+        return inner_->start_tls(socket, std::move(tls), std::move(received));
+    }
     void send(net::SocketId socket, net::Slice bytes) override {
         // What a backend's event makes the gateway do is seen by whom it writes to.
         if (const auto found = clients_.find(socket.index); found != clients_.end()) attention_.client = found->second;
@@ -109,6 +115,9 @@ class ObservedReactor final : public net::Reactor, private net::ReactorEvents {
         attend(socket);
         clients_.erase(socket.index);
         events_->on_closed(socket, why);
+    }
+    void on_tls_handshake(net::SocketId socket, const net::TlsHandshake& handshake) override {
+        events_->on_tls_handshake(socket, handshake);
     }
     void on_timer(net::TimerId timer, std::uint64_t cookie) override {
         attention_ = {this, kNobody};
