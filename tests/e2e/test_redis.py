@@ -1,11 +1,13 @@
 """Buckets in a Redis that several gateways share: exact while it answers, and by policy, in time, while it does not."""
 
 import json
+import re
 import threading
 
 import pytest
 
 from common import EVERY_MESSAGE, TRUSTED, chat, fixed, forwarded
+from gateway import ROOT
 from redis_server import Proxy, Redis, RedisError, now
 from wire import TEXT, frame, wait_until
 
@@ -157,6 +159,17 @@ def test_a_password_a_database_and_a_unix_socket(weir, ws_backend, tmp_path, sta
     with server.client() as ask:
         ask("SELECT", 3)
         assert len(ask("KEYS", "*")) == 2
+
+
+def test_a_user_needs_no_more_than_the_manual_says(weir, ws_backend, redis):
+    manual = (ROOT / "docs/shared-store.md").read_text()
+    allowed = re.search(r"A user of an ACL needs `([^`]*)`", manual)[1].split()
+    redis("ACL", "SETUSER", "weir", "on", ">pw", "resetkeys", "~rl:*", "-@all", *allowed)
+    gateway = gateway_with(weir, ws_backend, f"redis://weir:pw@127.0.0.1:{redis.port}/2", "3/h")
+    client = gateway.websocket()
+    assert [passes(client) for _ in range(4)] == [True] * 3 + [False]
+    redis("SCRIPT", "FLUSH")
+    assert not passes(client) and errors(gateway) == {}
 
 
 def test_a_script_that_was_flushed_is_loaded_again(weir, ws_backend, redis):
