@@ -119,7 +119,7 @@ class RedisStoreTest : public testing::Test {
     limit::Take mine_{{1, 1}, &rule_, 1, "user:1", "a"};
     limit::Take other_{{1, 2}, &rule_, 1, "user:1", "b"};
     limit::Take global_{{1, 3}, &rule_, 1, "global", "all"};
-    net::SimulatedNetwork network_{{.calm = true}};
+    net::SimulatedNetwork network_{{.faults = {.delay_one_in = 0}, .calm = true}};
     NoNames names_;
     LogSpy log_;
     metrics::Registry registry_;
