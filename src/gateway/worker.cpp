@@ -100,7 +100,7 @@ Worker::Link* Worker::link_of(net::SocketId socket) {
 
 void Worker::set_link(net::SocketId socket, Connection* connection, Role role) {
     if (socket.index >= links_.size()) links_.resize(socket.index + 1);
-    links_[socket.index] = {connection, socket.generation, role};
+    links_[socket.index] = {{connection}, socket.generation, role};
 }
 
 void Worker::attach_upstream(net::SocketId socket, Connection& connection) {
