@@ -67,10 +67,6 @@ def errors(gateway):
     return {dict(labels)["kind"]: n for (name, labels), n in gateway.metrics().items() if name == "weir_store_errors_total" and n}
 
 
-def used(redis):
-    return redis.keys()
-
-
 # -- while it answers
 
 

@@ -46,7 +46,7 @@ class Connections : public testing::Test {
     std::string written(std::string_view holder) { return connection.ask({"HGET", kKey, holder}).text; }
 
     RedisServer server;
-    RedisConnection connection{server};
+    BlockingClient connection{server};
 };
 
 using Count = ConnectionCount;

@@ -84,8 +84,7 @@ RedisServer::~RedisServer() {
     std::filesystem::remove_all(directory_, ignored);
 }
 
-RedisConnection::RedisConnection(const RedisServer& server)
-    : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+BlockingClient::BlockingClient(const RedisServer& server) : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (server.socket().size() >= sizeof(address.sun_path)) fail("the socket's path is too long");
@@ -93,11 +92,11 @@ RedisConnection::RedisConnection(const RedisServer& server)
     if (connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) fail("connect");
 }
 
-RedisConnection::~RedisConnection() {
+BlockingClient::~BlockingClient() {
     if (socket_ >= 0) close(socket_);
 }
 
-void RedisConnection::send(std::string_view commands) {
+void BlockingClient::send(std::string_view commands) {
     while (!commands.empty()) {
         const ssize_t sent = ::send(socket_, commands.data(), commands.size(), MSG_NOSIGNAL);
         if (sent <= 0) fail("send");
@@ -105,7 +104,7 @@ void RedisConnection::send(std::string_view commands) {
     }
 }
 
-protocol::resp::Reply RedisConnection::receive() {
+protocol::resp::Reply BlockingClient::receive() {
     std::array<char, 64 * 1024> buffer;
     while (true) {
         auto next = reader_.next();
@@ -117,12 +116,12 @@ protocol::resp::Reply RedisConnection::receive() {
     }
 }
 
-protocol::resp::Reply RedisConnection::ask(std::string_view command) {
+protocol::resp::Reply BlockingClient::ask(std::string_view command) {
     send(command);
     return receive();
 }
 
-protocol::resp::Reply RedisConnection::ask(std::initializer_list<std::string_view> arguments) {
+protocol::resp::Reply BlockingClient::ask(std::initializer_list<std::string_view> arguments) {
     std::string command;
     protocol::resp::append_command(command, arguments);
     return ask(command);

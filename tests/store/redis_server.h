@@ -29,12 +29,12 @@ class RedisServer {
     int log_ = -1;
 };
 
-class RedisConnection {
+class BlockingClient {
   public:
-    explicit RedisConnection(const RedisServer& server);
-    ~RedisConnection();
-    RedisConnection(const RedisConnection&) = delete;
-    RedisConnection& operator=(const RedisConnection&) = delete;
+    explicit BlockingClient(const RedisServer& server);
+    ~BlockingClient();
+    BlockingClient(const BlockingClient&) = delete;
+    BlockingClient& operator=(const BlockingClient&) = delete;
 
     void send(std::string_view commands);
     protocol::resp::Reply receive();

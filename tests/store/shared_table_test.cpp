@@ -74,7 +74,7 @@ class SharedTables : public testing::Test {
     using Known = std::map<std::string, std::string>;
 
     RedisServer server;
-    RedisConnection connection{server};
+    BlockingClient connection{server};
 };
 
 TEST_F(SharedTables, TellEveryFollowerOfWhatWasEnteredAndRemoved) {
@@ -249,12 +249,12 @@ TEST_F(SharedTables, BlockOnAllGatewaysWhatIsDeniedTooOftenOnAllTogether) {
     const limit::BucketRule after = limit::test_rule(limit::Algorithm::kFixedWindow, 3, std::chrono::minutes(10));
     const std::vector<limit::Take> denial{
         {.bucket = {}, .rule = &after, .cost = 1, .subject = "user:42", .group = kDenialsGroup}};
-    RedisConnection other(server);
+    BlockingClient other(server);
     Follower second;
     follow(second);
     int blocks = 0;
     for (int i = 0; i < 4; ++i) {
-        RedisConnection& gateway = i % 2 == 0 ? connection : other;
+        BlockingClient& gateway = i % 2 == 0 ? connection : other;
         std::string out;
         append_take(out, TakeOperation::kTake, "rl", denial);
         std::vector<limit::Decision> decisions(1);

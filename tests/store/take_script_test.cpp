@@ -21,7 +21,7 @@ using std::chrono::seconds;
 class TakeScriptOnAServer : public testing::Test {
   protected:
     void SetUp() override { load(connection); }
-    static void load(RedisConnection& connection) {
+    static void load(BlockingClient& connection) {
         std::string out;
         take_script().append_load(out);
         ASSERT_EQ(connection.ask(out).text, take_script().sha1());
@@ -62,7 +62,7 @@ class TakeScriptOnAServer : public testing::Test {
     static Error error_named(ErrorReply kind) { return protocol::resp::error_of(kind); }
 
     RedisServer server;
-    RedisConnection connection{server};
+    BlockingClient connection{server};
     BucketRule two = test_rule(Algorithm::kFixedWindow, 2, seconds(3600));
     BucketRule hundred = test_rule(Algorithm::kSlidingWindow, 100, seconds(3600));
     BucketRule drip = test_rule(Algorithm::kGcra, 100, seconds(3600));
@@ -194,7 +194,7 @@ TEST_F(TakeScriptOnAServer, EmptiesBucketsThatAreReset) {
 }
 
 TEST_F(TakeScriptOnAServer, AdmitsExactlyCountFromManyConnections) {
-    RedisConnection other(server);
+    BlockingClient other(server);
     std::string out;
     const std::vector<Take> event{take_of(hundred, "g")};
     for (int i = 0; i < 100; ++i) append_take(out, TakeOperation::kTake, "rl", event);

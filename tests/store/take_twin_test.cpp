@@ -251,7 +251,7 @@ TEST(TakeScript, DecidesAsLimitDoesStepByStep) {
     std::printf("WEIR_TWIN_SEED=%llu WEIR_TWIN_STEPS=%llu\n", static_cast<unsigned long long>(seed),
                 static_cast<unsigned long long>(steps));
     RedisServer server;
-    RedisConnection connection(server);
+    BlockingClient connection(server);
     std::string out;
     take_script().append_load(out);
     ASSERT_EQ(connection.ask(out).text, take_script().sha1());
