@@ -10,8 +10,6 @@ namespace {
 
 namespace resp = protocol::resp;
 
-constexpr Error kNoCount{ErrorCode::kMalformed, ErrorSource::kStore, false,
-                         "the store's answer is none of the script's"};
 constexpr std::chrono::milliseconds kLeaseMax = std::chrono::hours(24);
 // As the script bounds what it reads.
 constexpr std::uint64_t kConnectionsMax = 1'000'000'000;
@@ -49,12 +47,12 @@ void append_renew_connections(std::string& out, const ConnectionLease& lease, st
 Result<ConnectionCount> read_connection_count(const resp::Reply& reply) {
     using Kind = resp::Reply::Kind;
     if (reply.kind == Kind::kError) return resp::error_of(resp::classify_error(reply.text));
-    if (reply.kind != Kind::kArray || reply.elements.size() != 2) return kNoCount;
+    if (reply.kind != Kind::kArray || reply.elements.size() != 2) return kNoReplyOfScript;
     const resp::Reply& acquired = reply.elements[0];
     const resp::Reply& held = reply.elements[1];
     if (acquired.kind != Kind::kInteger || held.kind != Kind::kInteger || held.integer < 0 ||
         (acquired.integer != 0 && acquired.integer != 1))
-        return kNoCount;
+        return kNoReplyOfScript;
     return ConnectionCount{acquired.integer == 1, static_cast<std::uint64_t>(held.integer)};
 }
 

@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/error.h"
+
 namespace weir::store {
 
 struct ScriptFile {
@@ -38,5 +40,9 @@ class Script {
     std::string_view source_;
     std::string sha1_;
 };
+
+// What reading a reply says that none of our scripts would send.
+inline constexpr Error kNoReplyOfScript{ErrorCode::kMalformed, ErrorSource::kStore, false,
+                                        "the store's answer is none of the script's"};
 
 }  // namespace weir::store

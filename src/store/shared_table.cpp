@@ -12,8 +12,6 @@ namespace {
 namespace resp = protocol::resp;
 using Kind = resp::Reply::Kind;
 
-constexpr Error kNoChanges{ErrorCode::kMalformed, ErrorSource::kStore, false,
-                           "the store's answer is none of the script's"};
 // What stands before a value in the store.
 constexpr std::string_view kMakesRoom = "-";
 constexpr std::string_view kStays = "=";
@@ -76,24 +74,25 @@ void append_changes(std::string& out, std::string_view prefix, SharedTable table
 
 Result<bool> read_changed(const resp::Reply& reply) {
     if (reply.kind == Kind::kError) return resp::error_of(resp::classify_error(reply.text));
-    if (reply.kind != Kind::kInteger || (reply.integer != 0 && reply.integer != 1)) return kNoChanges;
+    if (reply.kind != Kind::kInteger || (reply.integer != 0 && reply.integer != 1)) return kNoReplyOfScript;
     return reply.integer == 1;
 }
 
 Result<SharedChanges> read_changes(const resp::Reply& reply) {
     if (reply.kind == Kind::kError) return resp::error_of(resp::classify_error(reply.text));
     const auto& fields = reply.elements;
-    if (reply.kind != Kind::kArray || fields.size() < 4 || (fields.size() - 4) % 3 != 0) return kNoChanges;
+    if (reply.kind != Kind::kArray || fields.size() < 4 || (fields.size() - 4) % 3 != 0) return kNoReplyOfScript;
     const auto birth = parse_decimal(fields[0].text);
     const auto version = parse_decimal(fields[1].text);
-    if (!birth || !version || fields[2].kind != Kind::kInteger || fields[3].kind != Kind::kInteger) return kNoChanges;
+    if (!birth || !version || fields[2].kind != Kind::kInteger || fields[3].kind != Kind::kInteger)
+        return kNoReplyOfScript;
     SharedChanges changes;
     changes.version = {*birth, *version};
     changes.anew = fields[2].integer != 0;
     changes.more = fields[3].integer != 0;
     changes.entries.resize((fields.size() - 4) / 3);
     for (std::size_t i = 0; i < changes.entries.size(); ++i) {
-        if (!read_entry(&fields[4 + 3 * i], changes.entries[i])) return kNoChanges;
+        if (!read_entry(&fields[4 + 3 * i], changes.entries[i])) return kNoReplyOfScript;
     }
     return changes;
 }

@@ -14,8 +14,6 @@ namespace {
 
 namespace resp = protocol::resp;
 
-constexpr Error kNoDecision{ErrorCode::kMalformed, ErrorSource::kStore, false,
-                            "the store's answer is none of the script's"};
 // Beyond the capacity of every bucket; the script multiplies it by a period, exactly.
 constexpr std::uint64_t kCostMax = limit::kRateCountMax + 1;
 static_assert(kCostMax < (std::uint64_t{1} << 30U));
@@ -171,14 +169,14 @@ Result<StoreTime> read_decisions(const resp::Reply& reply, std::span<const limit
                                  std::span<limit::Decision> decisions) {
     WEIR_ASSERT(takes.size() == decisions.size());
     if (reply.kind == resp::Reply::Kind::kError) return resp::error_of(resp::classify_error(reply.text));
-    if (reply.kind != resp::Reply::Kind::kBulk) return kNoDecision;
+    if (reply.kind != resp::Reply::Kind::kBulk) return kNoReplyOfScript;
     Numbers numbers(reply.text);
     StoreTime now;
-    if (!numbers.next(now.nanos)) return kNoDecision;
+    if (!numbers.next(now.nanos)) return kNoReplyOfScript;
     for (std::size_t i = 0; i < takes.size(); ++i) {
-        if (!read_decision(numbers, takes[i], decisions[i])) return kNoDecision;
+        if (!read_decision(numbers, takes[i], decisions[i])) return kNoReplyOfScript;
     }
-    if (!numbers.done()) return kNoDecision;
+    if (!numbers.done()) return kNoReplyOfScript;
     return now;
 }
 
