@@ -58,6 +58,7 @@ class GatewayControl final : public admin::Control {
             readiness.reasons.emplace_back("draining");
         }
         if (const auto why = gateway_.store_failing()) readiness.reasons.push_back("store unreachable: " + *why);
+        if (const auto why = gateway_.keys_failing()) readiness.reasons.push_back("key set not fetched: " + *why);
         return readiness;
     }
     std::string metrics_text() override {

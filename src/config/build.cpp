@@ -13,12 +13,6 @@ namespace weir::config {
 
 namespace {
 
-bool is_loopback(const IpAddress& address) {
-    static const Cidr kV4 = *Cidr::parse("127.0.0.0/8");
-    static const Cidr kV6 = *Cidr::parse("::1/128");
-    return kV4.contains(address) || kV6.contains(address);
-}
-
 class Builder {
   public:
     Builder(const Node& root, const Sources& sources, Report& report)
@@ -329,7 +323,18 @@ class Builder {
             return nullptr;
         }
         const std::string_view key = given.front();
+        const bool remote = key == "jwks" && is_url(section.text(key));
+        for (const std::string_view setting : {"jwks_refresh", "jwks_ca"}) {
+            if (!remote && section.has(setting)) {
+                report_.warning(section.place(setting),
+                                "identity.jwt." + std::string(setting) + " has no effect: 'jwks' is no URL");
+            }
+        }
         if (section.value(key).broken) return nullptr;
+        if (remote) {
+            remote_keys(section);
+            return nullptr;
+        }
         std::string material = section.text(key);
         if (key == "secret" && material.empty()) {
             empty_secret(section, reject);
@@ -346,6 +351,22 @@ class Builder {
             return nullptr;
         }
         return std::make_shared<const KeySet>(std::move(keys).value());
+    }
+
+    void remote_keys(const Section& section) {
+        std::string reason;
+        auto url = parse_jwks_url(section.text("jwks"), reason);
+        if (!url) return;  // reported with its row
+        RemoteJwks jwks{.address = std::move(url->address),
+                        .target = std::move(url->target),
+                        .refresh = section.duration("jwks_refresh")};
+        if (jwks.address.secure) {
+            jwks.address.tls.client =
+                client_tls(section, "jwks_ca", jwks.address.host, section.place("jwks"), sources_, report_);
+        } else if (section.has("jwks_ca")) {
+            report_.warning(section.place("jwks_ca"), "identity.jwt.jwks_ca has no effect: 'jwks' is not https");
+        }
+        config_->jwks = std::move(jwks);
     }
 
     void empty_secret(const Section& section, bool reject) {

@@ -121,6 +121,13 @@ struct Lookup {
     friend bool operator==(const Lookup&, const Lookup&) = default;
 };
 
+// A key set behind a URL, `identity.jwt.jwks`.
+struct RemoteJwks {
+    UpstreamAddress address;
+    std::string target;  // in origin form, perhaps with a query
+    Nanos refresh = std::chrono::hours(1);
+};
+
 struct Timeouts {
     Nanos handshake = std::chrono::seconds(10);  // a request head, whole; the upstream's 101; a PROXY header
     Nanos upstream_connect = std::chrono::seconds(5);
@@ -158,7 +165,8 @@ struct Config {
     std::optional<net::Endpoint> admin;
     std::vector<Upstream> upstreams;
     identity::Options identity;
-    std::optional<Lookup> lookup;  // absent: tokens and headers alone say who calls
+    std::optional<Lookup> lookup;    // absent: tokens and headers alone say who calls
+    std::optional<RemoteJwks> jwks;  // set: `identity.jwt` verifies with its keys
     policy::SubjectOptions subject;
     std::shared_ptr<const policy::LimitTable> limits;
     std::vector<Route> routes;

@@ -318,10 +318,20 @@ INSTANTIATE_TEST_SUITE_P(
             "weir.yaml:2:8: store: found 'redis://***@h:6379/x', expected memory, redis://HOST:PORT/DB, unix:/PATH, "
             "redis+cluster://HOST:PORT,... or redis+sentinel://HOST:PORT,.../MASTER; the number of a database is from "
             "0 to 65535\n"},
-        Bad{"identity: {jwt: {jwks: https://id/jwks}}\n",
-            "weir.yaml:2:24: identity.jwt.jwks: found 'https://id/jwks', expected the path of a file; URLs are not "
-            "available "
-            "in this version\nweir.yaml:2:24: can't read the file 'https://id/jwks'\n"},
+        Bad{"identity: {jwt: {jwks: http://id.example/jwks}}\n",
+            "weir.yaml:2:24: identity.jwt.jwks: found 'http://id.example/jwks', expected the path of a file, "
+            "https://HOST[:PORT]/PATH, or on loopback http://HOST[:PORT]/PATH; keys that come over http:// from "
+            "another "
+            "machine may be anybody's\n"},
+        Bad{"identity: {jwt: {jwks: https://u:p@id.example/jwks}}\n",
+            "weir.yaml:2:24: identity.jwt.jwks: found 'https://u:p@id.example/jwks', expected the path of a file, "
+            "https://HOST[:PORT]/PATH, or on loopback http://HOST[:PORT]/PATH; a URL with a user is not spoken here\n"},
+        Bad{"identity: {jwt: {jwks: https://id.example/jwks, jwks_ca: /none}}\n",
+            "weir.yaml:2:58: can't read the file '/none'\n"},
+        Bad{"identity: {jwt: {public_key: https://id.example/key.pem}}\n",
+            "weir.yaml:2:30: identity.jwt.public_key: found 'https://id.example/key.pem', expected the path of a file; "
+            "URLs are not available in this version\nweir.yaml:2:30: can't read the file "
+            "'https://id.example/key.pem'\n"},
         Bad{"identity: {jwt: {issuer: x}}\n",
             "weir.yaml:2:17: identity.jwt: expected exactly one of 'secret', 'public_key' and 'jwks'\n"},
         Bad{"identity: {jwt: {secret: a, jwks: b}}\n",
@@ -522,6 +532,28 @@ TEST(Load, KeysComeFromTheFilesThatAreNamed) {
         return true;
     };
     EXPECT_TRUE(messages(load(sources).problems).starts_with("weir.yaml:2:24: identity.jwt.jwks: "));
+}
+
+TEST(Load, KeysComeFromAUrlWhenOneIsNamed) {
+    Sources sources;
+    sources.text =
+        std::string(kUpstream) + "identity: {jwt: {jwks: \"https://id.example:8443/keys?v=1\", jwks_refresh: 5m}}\n";
+    const auto secure = load(sources);
+    EXPECT_EQ(messages(secure.problems), "");
+    ASSERT_TRUE(secure.config != nullptr && secure.config->jwks);
+    EXPECT_EQ(secure.config->jwks->address.host, "id.example");
+    EXPECT_EQ(secure.config->jwks->address.port, 8443);
+    EXPECT_NE(secure.config->jwks->address.tls.client, nullptr);
+    EXPECT_EQ(secure.config->jwks->target, "/keys?v=1");
+    EXPECT_EQ(secure.config->jwks->refresh, std::chrono::minutes(5));
+    EXPECT_EQ(secure.config->identity.jwt->keys, nullptr);
+    for (const std::string host : {"127.0.0.1:9000", "[::1]", "localhost"}) {
+        sources.text = std::string(kUpstream) + "identity: {jwt: {jwks: \"http://" + host + "/keys\"}}\n";
+        const auto plain = load(sources);
+        EXPECT_EQ(messages(plain.problems), "") << host;
+        ASSERT_TRUE(plain.config != nullptr && plain.config->jwks);
+        EXPECT_EQ(plain.config->jwks->refresh, std::chrono::hours(1));
+    }
 }
 
 TEST(Load, TheEffectiveConfigurationLoadsAgainAndHidesSecrets) {

@@ -77,6 +77,7 @@ Node scalar_schema(const Key& key) {
         case Scalar::kText:
         case Scalar::kSecret:
         case Scalar::kFile:
+        case Scalar::kJwks:
         case Scalar::kName:
         case Scalar::kLimit:
         case Scalar::kHeader:

@@ -88,9 +88,15 @@ constexpr auto kKeys = std::to_array<Key>({
      .example = "${JWT_SECRET}"},
     {.path = "identity.jwt.public_key", .scalar = kFile,
      .description = "A PEM file with the public key of RS256, ES256 or EdDSA.", .example = "/etc/weir/jwt.pem"},
-    {.path = "identity.jwt.jwks", .scalar = kFile, .description = "A file with a JSON Web Key Set.", .example = "/etc/weir/jwks.json"},
-    {.path = "identity.jwt.jwks_refresh", .scalar = kDuration, .available = false,
-     .description = "How often a key set behind a URL is fetched again.", .example = "5m"},
+    {.path = "identity.jwt.jwks", .scalar = kJwks,
+     .description = "A JSON Web Key Set: a file, or an https:// URL (http:// on loopback) that it is fetched from.",
+     .example = "https://id.example/.well-known/jwks.json"},
+    {.path = "identity.jwt.jwks_refresh", .scalar = kDuration, .standard = "1h", .bounds = "1s..30d",
+     .description = "How often a key set behind a URL is fetched again; a token that names an unknown key has it fetched as well, at most once a minute.",
+     .example = "15m"},
+    {.path = "identity.jwt.jwks_ca", .scalar = kFile,
+     .description = "A PEM file with the authorities that an https:// jwks is verified by, instead of the system's.",
+     .example = "/etc/weir/internal-ca.pem"},
     {.path = "identity.jwt.issuer", .scalar = kText, .description = "What the claim iss must be; absent: anything.",
      .example = "https://id.example/"},
     {.path = "identity.jwt.audience", .scalar = kText, .description = "What the claim aud must be or hold; absent: anything.",
@@ -601,6 +607,8 @@ std::string scalar_expectation(const Key& key) {
             return "an address, a network such as 10.0.0.0/8, or user:NAME";
         case kFile:
             return "the path of a file";
+        case kJwks:
+            return "the path of a file, https://HOST[:PORT]/PATH, or on loopback http://HOST[:PORT]/PATH";
         case kToken:
             return "authorization, query:NAME, cookie:NAME or subprotocol:MARKER";
         case kSubject:

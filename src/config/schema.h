@@ -49,6 +49,7 @@ enum class Scalar : std::uint8_t {
     kNetwork,     // an address or a CIDR block
     kWho,         // a network, or a subject such as user:42
     kFile,        // a path of a file
+    kJwks,        // a path of a file, or a URL
     kToken,       // where a token may stand
     kSubject,     // who a limit counts
     kLimit,       // the name of a limit, or none

@@ -129,12 +129,15 @@ bool acceptable(const Key& key, const std::string& text, std::string& reason) {
         case Scalar::kWho:
             return is_subject_name(text) || Cidr::parse(text).has_value();
         case Scalar::kFile: {
-            if (text.starts_with("https://") || text.starts_with("http://")) {
+            if (is_url(text)) {
                 reason = "URLs are not available in this version";
                 return false;
             }
             return !text.empty() && text.find('\0') == std::string::npos;
         }
+        case Scalar::kJwks:
+            if (is_url(text)) return parse_jwks_url(text, reason).has_value();
+            return !text.empty() && text.find('\0') == std::string::npos;
         case Scalar::kToken:
             return identity::parse_token_source(text).has_value();
         case Scalar::kSubject:
@@ -288,6 +291,25 @@ std::optional<LookupUrl> parse_lookup_url(std::string_view url, std::string& rea
     }
     return LookupUrl{.address = *std::move(address),
                      .target = (target.starts_with('/') ? "" : "/") + std::string(target)};
+}
+
+bool is_url(std::string_view text) {
+    return text.starts_with("https://") || text.starts_with("http://");
+}
+
+std::optional<LookupUrl> parse_jwks_url(std::string_view url, std::string& reason) {
+    auto parsed = parse_lookup_url(url, reason);
+    if (!parsed || parsed->address.secure) return parsed;
+    const auto ip = IpAddress::parse(parsed->address.host);
+    if (ip ? is_loopback(*ip) : equals_ignoring_case(parsed->address.host, "localhost")) return parsed;
+    reason = "keys that come over http:// from another machine may be anybody's";
+    return std::nullopt;
+}
+
+bool is_loopback(const IpAddress& address) {
+    static const Cidr kV4 = *Cidr::parse("127.0.0.0/8");
+    static const Cidr kV6 = *Cidr::parse("::1/128");
+    return kV4.contains(address) || kV6.contains(address);
 }
 
 bool is_subject_name(std::string_view text) {

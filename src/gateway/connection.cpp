@@ -171,6 +171,7 @@ void Connection::read_head(net::Slice bytes) {
         if (bytes.size() < kPinnedSliceLeast) bytes = worker_.reactor().blocks().copy(bytes.bytes());
         stash_.insert(stash_.begin(), std::move(bytes));
     }
+    keys_awaited_ = false;
     handle_request();
 }
 
@@ -281,6 +282,9 @@ void Connection::on_timer() {
         case Timer::kLookup:
             forget_lookup();
             lookup_ended({});
+            break;
+        case Timer::kKeys:
+            handle_request();
             break;
         case Timer::kConnect:
             upstream_failed(

@@ -90,6 +90,7 @@ class Connection final : public AdmissionWaiter, public RelayHost {
         kHandshake,
         kKeepAlive,
         kLookup,
+        kKeys,
         kConnect,
         kResponse,
         kBody,
@@ -112,6 +113,7 @@ class Connection final : public AdmissionWaiter, public RelayHost {
     [[nodiscard]] std::string subject() const;
     [[nodiscard]] bool refuse_blocked();
     [[nodiscard]] bool refuse_penalised();
+    [[nodiscard]] bool await_keys();
     [[nodiscard]] bool look_up(const protocol::http::RequestHead& request);
     [[nodiscard]] bool believe(const identity::LookupAnswer& answer);
     void lookup_ended(const identity::LookupAnswer& answer);
@@ -199,7 +201,8 @@ class Connection final : public AdmissionWaiter, public RelayHost {
     bool receiving_upstream_ = true;
     bool downstream_end_ = false;
     bool taking_stash_ = false;
-    bool awaiting_ = false;  // a decision about its request
+    bool awaiting_ = false;      // a decision about its request
+    bool keys_awaited_ = false;  // by its request, once: what is there afterwards counts
     std::string head_;
     std::vector<net::Slice> stash_;  // bytes that wait for their turn
     std::unique_ptr<Exchange> exchange_;

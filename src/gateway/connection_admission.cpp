@@ -59,6 +59,7 @@ void Connection::identify_and_admit(const http::RequestHead& request) {
             if (!offered.empty()) exchange.subprotocol = offered.front();
         }
     }
+    if (await_keys()) return;
     if (exchange.who.rejected) {
         reject_token(subject());
         return;
@@ -135,8 +136,27 @@ bool Connection::look_up(const http::RequestHead& request) {
     return true;
 }
 
+// A token that names a key which is not here, just after its issuer has changed keys or Weir has started, is worth a
+// moment: a WebSocket keeps for its whole life what is found now.
+bool Connection::await_keys() {
+    Exchange& exchange = *exchange_;
+    if (!exchange.who.key_missing || keys_awaited_) return false;
+    const LookupWaiter waiter{&worker_, slot_, exchange.connection_id};
+    if (!worker_.jwks().wait(*exchange.snapshot->jwks, waiter)) return false;
+    keys_awaited_ = true;
+    state_ = State::kIdentifying;
+    arm(Timer::kKeys, kKeysWait);
+    settle_receiving();
+    return true;
+}
+
 void Connection::on_lookup(std::uint64_t request, const identity::LookupAnswer& answer) {
-    if (state_ == State::kIdentifying && exchange_->connection_id == request) lookup_ended(answer);
+    if (state_ != State::kIdentifying || exchange_->connection_id != request) return;
+    if (timer_kind_ == Timer::kKeys) {
+        handle_request();  // anew, with the keys that are there now
+    } else {
+        lookup_ended(answer);
+    }
 }
 
 void Connection::lookup_ended(const identity::LookupAnswer& answer) {

@@ -53,6 +53,11 @@ class Gateway {
     [[nodiscard]] std::optional<std::string> store_failing() const {
         return shared_->store_health == nullptr ? std::nullopt : shared_->store_health->failing();
     }
+    // Why the key set of `identity.jwt.jwks` could not be fetched when it was last tried.
+    [[nodiscard]] std::optional<std::string> keys_failing() const {
+        const auto snapshot = shared_->snapshot();
+        return snapshot->jwks == nullptr ? std::nullopt : snapshot->jwks->failing();
+    }
     [[nodiscard]] std::uint64_t connections() const { return shared_->connections.load(std::memory_order_relaxed); }
     // Brings the metrics that are computed when asked for up to date.
     void refresh_metrics();

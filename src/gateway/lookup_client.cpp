@@ -4,20 +4,11 @@
 
 namespace weir::gateway {
 
-namespace http = protocol::http;
 using identity::LookupAnswer;
 
 namespace {
 
 constexpr AddressRef kAddress{0, 0};
-
-Error unusable(std::string_view detail) {
-    return {ErrorCode::kMalformed, ErrorSource::kUpstream, false, detail};
-}
-
-bool is_unreachable(ErrorCode code) {
-    return code != ErrorCode::kMalformed && code != ErrorCode::kTooLarge && code != ErrorCode::kUnsupported;
-}
 
 double seconds_between(MonoTime begin, MonoTime end) {
     return std::chrono::duration<double>(end - begin).count();
@@ -135,77 +126,36 @@ void LookupClient::on_received(net::SocketId socket, net::Slice bytes) {
         worker_.close_for_owner(socket);
         return;
     }
-    if (questions_.at(*index).head_done) {
-        read_body(*index, bytes.text());
-    } else {
-        read_head(*index, bytes.text());
-    }
+    read(*index, bytes.text());
 }
 
-void LookupClient::read_head(std::uint32_t index, std::string_view bytes) {
-    Question& question = questions_.at(index);
-    std::size_t searched = question.head.size();
-    question.head.append(bytes);
-    while (true) {
-        const std::size_t length = http::head_length(question.head, searched);
-        if (length > kHeaderBytesMax || (length == 0 && question.head.size() > kHeaderBytesMax)) {
-            fail(index, {ErrorCode::kTooLarge, ErrorSource::kUpstream, false, "its head is longer than 32 KiB"});
+void LookupClient::read(std::uint32_t index, std::string_view bytes) {
+    using enum ResponseReader::Progress;
+    ResponseReader& response = questions_.at(index).response;
+    auto progress = response.read(bytes, worker_.response_scratch());
+    if (progress && *progress == kHead) {
+        const auto answer = identity::answer_of_status(response.status());
+        if (!answer) {
+            fail(index, answer.error(), response.status());
             return;
         }
-        if (length == 0) return;
-        http::ResponseHead& response = worker_.response_scratch();
-        const std::string_view head = std::string_view(question.head).substr(0, length);
-        if (const auto parsed = http::parse_response_head(head, "GET", response); !parsed) {
-            fail(index, {ErrorCode::kMalformed, ErrorSource::kUpstream, false, parsed.error().detail});
+        if (answer->has_value()) {
+            // Its body says nothing; what follows of it is not waited for.
+            finish(index, **answer, response.reusable() && bytes.empty());
             return;
         }
-        if (response.status >= 200 || response.status == 101) {
-            const unsigned status = response.status;
-            question.head_done = true;
-            question.keep_alive = response.keep_alive && response.framing != http::BodyFraming::kUntilClose;
-            question.body_reader =
-                http::BodyReader(response.framing, response.content_length,
-                                 {.refuse_chunk_extensions = false, .source = ErrorSource::kUpstream});
-            const auto answer = identity::answer_of_status(status);
-            if (!answer) {
-                fail(index, answer.error(), status);
-                return;
-            }
-            const std::string rest = question.head.substr(length);
-            if (answer->has_value()) {
-                // Its body says nothing; what follows of it is not waited for.
-                finish(index, **answer, question.keep_alive && question.body_reader.done() && rest.empty());
-            } else {
-                read_body(index, rest);
-            }
-            return;
-        }
-        question.head.erase(0, length);
-        searched = 0;
+        progress = response.read(bytes, worker_.response_scratch());
     }
-}
-
-void LookupClient::read_body(std::uint32_t index, std::string_view bytes) {
-    Question& question = questions_.at(index);
-    while (!bytes.empty() && !question.body_reader.done()) {
-        const auto piece = question.body_reader.next(bytes);
-        if (!piece) {
-            fail(index, unusable(piece.error().detail));
-            return;
-        }
-        if (question.body.size() + piece->content.size() > identity::kLookupBodyBytesMax) {
-            fail(index, {ErrorCode::kTooLarge, ErrorSource::kUpstream, false, "it is longer than 64 KiB"});
-            return;
-        }
-        question.body.append(piece->content);
-        bytes.remove_prefix(piece->consumed);
+    if (!progress) {
+        fail(index, progress.error());
+    } else if (*progress == kDone) {
+        take_body(index, response.reusable() && bytes.empty());
     }
-    if (question.body_reader.done()) take_body(index, question.keep_alive && bytes.empty());
 }
 
 void LookupClient::take_body(std::uint32_t index, bool reusable) {
     const Question& question = questions_.at(index);
-    const auto answer = identity::parse_lookup_answer(question.body, question.origin->cache->limits());
+    const auto answer = identity::parse_lookup_answer(question.response.body(), question.origin->cache->limits());
     if (answer) {
         finish(index, *answer, reusable);
     } else {
@@ -220,8 +170,7 @@ void LookupClient::on_received_end(net::SocketId socket) {
         worker_.close_for_owner(socket);
         return;
     }
-    const Question& question = questions_.at(*index);
-    if (question.head_done && question.body_reader.end().has_value()) {
+    if (questions_.at(*index).response.ended_whole()) {
         take_body(*index, false);
     } else {
         failed(*index, {ErrorCode::kConnectionClosed, ErrorSource::kUpstream, true, "it closed the connection"});
@@ -249,7 +198,7 @@ void LookupClient::on_timer(std::uint64_t cookie) {
 
 void LookupClient::failed(std::uint32_t index, const Error& why) {
     Question& question = questions_.at(index);
-    if (question.pooled && !question.retried && question.head.empty() && !question.head_done) {
+    if (question.pooled && !question.retried && !question.response.begun()) {
         release_socket(question, false);
         question.retried = true;
         start(index);

@@ -15,10 +15,10 @@
 #include <unordered_map>
 
 #include "gateway/lookup_cache.h"
+#include "gateway/response_reader.h"
 #include "gateway/upstream_pool.h"
 #include "net/slot_table.h"
 #include "net/socket_owner.h"
-#include "protocol/http/body.h"
 
 namespace weir::gateway {
 
@@ -53,6 +53,8 @@ class LookupClient final : public net::SocketOwner {
     // A timer's cookie is a question's index and generation.
     static constexpr std::uint32_t kQuestionsMax = net::kOwnerCookies >> 32U;
 
+    static constexpr ResponseBounds kAnswerBounds{identity::kLookupBodyBytesMax, "it is longer than 64 KiB"};
+
     struct Origin {
         std::shared_ptr<LookupCache> cache;
         UpstreamPool pool;  // of one upstream with one address
@@ -68,11 +70,7 @@ class LookupClient final : public net::SocketOwner {
         net::SocketId socket;  // invalid: in line
         bool pooled = false;   // the connection has served another question before
         bool retried = false;
-        std::string head;
-        bool head_done = false;
-        bool keep_alive = false;
-        protocol::http::BodyReader body_reader;
-        std::string body;
+        ResponseReader response{kAnswerBounds};
     };
     struct Id {
         std::uint32_t index = 0;
@@ -83,8 +81,7 @@ class LookupClient final : public net::SocketOwner {
     void start(std::uint32_t index);
     void send(std::uint32_t index);
     void release_socket(Question& question, bool reusable);
-    void read_head(std::uint32_t index, std::string_view bytes);
-    void read_body(std::uint32_t index, std::string_view bytes);
+    void read(std::uint32_t index, std::string_view bytes);
     void take_body(std::uint32_t index, bool reusable);
     // The connection failed: once more, if it was a kept one that may have been dead, else the question has failed.
     void failed(std::uint32_t index, const Error& why);

@@ -56,16 +56,18 @@ ResolvedNames::~ResolvedNames() {
 
 void ResolvedNames::watch(const config::Config& config) {
     std::map<std::string, std::vector<IpAddress>> wanted;
+    const auto want = [&wanted](const std::string& host) {
+        if (!host.empty() && !IpAddress::parse(host)) wanted[host];
+    };
     for (const config::Upstream& upstream : config.upstreams) {
         for (const config::UpstreamAddress& address : upstream.addresses) {
-            if (!address.host.empty() && !IpAddress::parse(address.host)) wanted[address.host];
+            want(address.host);
         }
     }
-    if (config.lookup && !config.lookup->address.host.empty() && !IpAddress::parse(config.lookup->address.host)) {
-        wanted[config.lookup->address.host];
-    }
+    if (config.lookup) want(config.lookup->address.host);
+    if (config.jwks) want(config.jwks->address.host);
     for (const store::StoreHost& host : config.store.hosts) {
-        if (!host.host.empty() && !IpAddress::parse(host.host)) wanted[host.host];
+        want(host.host);
     }
     for (auto& [name, addresses] : wanted) {
         addresses = addresses_of(name);

@@ -90,13 +90,27 @@ RouteRuntime runtime_of(const config::Route& route, metrics::Registry& registry,
     return runtime;
 }
 
+std::shared_ptr<JwksSource> jwks_source(const config::Config& config, metrics::Registry& registry,
+                                        const Snapshot* before) {
+    if (!config.jwks) return nullptr;
+    const bool same = before != nullptr && before->jwks != nullptr && before->jwks->serves(*config.jwks);
+    return same ? before->jwks : std::make_shared<JwksSource>(*config.jwks, registry);
+}
+
+identity::Options identity_options(const config::Config& config, std::shared_ptr<const JwksSource> jwks) {
+    identity::Options options = config.identity;
+    if (options.jwt && jwks != nullptr) options.jwt->remote = std::move(jwks);
+    return options;
+}
+
 }  // namespace
 
 Snapshot::Snapshot(std::shared_ptr<const config::Config> configuration, const HashKey& hash_key, std::uint64_t number,
                    metrics::Registry& registry, const Snapshot* before)
     : config(std::move(configuration)),
       generation(number),
-      identifier(config->identity),
+      jwks(jwks_source(*config, registry, before)),
+      identifier(identity_options(*config, jwks)),
       planner({.limits = config->limits.get(),
                .key_prefix = config->key_prefix,
                .hash_key = hash_key,

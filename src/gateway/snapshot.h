@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "gateway/jwks_source.h"
 #include "gateway/lookup_cache.h"
 #include "identity/identity.h"
 #include "metrics/registry.h"
@@ -43,7 +44,8 @@ struct RouteRuntime {
 };
 
 struct Snapshot : std::enable_shared_from_this<Snapshot> {
-    // `before`: the one that this replaces, whose answers about callers are kept where they still hold.
+    // `before`: the one that this replaces, whose answers about callers and fetched keys are kept where they still
+    // hold.
     Snapshot(std::shared_ptr<const config::Config> configuration, const HashKey& hash_key, std::uint64_t number,
              metrics::Registry& registry, const Snapshot* before = nullptr);
     Snapshot(const Snapshot&) = delete;
@@ -54,6 +56,7 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
 
     std::shared_ptr<const config::Config> config;
     std::uint64_t generation;
+    std::shared_ptr<JwksSource> jwks;  // null: no key set is fetched
     identity::Identifier identifier;
     policy::Planner planner;
     std::shared_ptr<LookupCache> lookup;  // null: nobody is asked

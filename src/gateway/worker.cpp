@@ -31,11 +31,13 @@ Worker::Worker(std::unique_ptr<net::Reactor> reactor, Shared& shared, net::NameT
       redis_(make_redis()),
       admission_(shared, redis_ != nullptr ? *redis_ : shared.store, shard_, *reactor_),
       lookups_(*this, names),
+      jwks_(*this, names),
       tls_watch_(shared, shard_) {
     reactor_->set_events(this);
     adopt(shared_.snapshot());
     (void)reactor_->set_timer(kTick, kTickCookie);
-    if (redis_ != nullptr) reactor_->wake();  // it begins on the worker's own thread
+    // What connects begins on the worker's own thread.
+    if (redis_ != nullptr || snapshot_->jwks != nullptr) reactor_->wake();
 }
 
 std::unique_ptr<store::RedisStore> Worker::make_redis() {
@@ -55,6 +57,7 @@ Worker::~Worker() {
     }
     close_pooled();
     lookups_.abandon();
+    jwks_.abandon();
     if (redis_ != nullptr) redis_->stop();  // whoever waits for it ends here as well
     admission_.tick(reactor_->now(), true);
     for (const std::uint32_t listener : listeners_) reactor_->stop_listening(listener);
@@ -346,6 +349,7 @@ void Worker::tick() {
     admission_.tick(now);
     pool_->expire(now, false, [&](net::SocketId socket) { close_idle(socket); });
     lookups_.close_idle(false);
+    jwks_.tend();
     tend_penalties(now);
     for_each_connection([](Connection& connection) { connection.on_tick(); });
     if (draining_ && now >= drain_until_) end_drain();
@@ -379,6 +383,7 @@ void Worker::on_wake() {
     if (redis_ != nullptr && !std::exchange(redis_started_, true)) redis_->start();
     deliver_lookups();
     if (reload_requested_.exchange(false, std::memory_order_acq_rel)) adopt(shared_.snapshot());
+    jwks_.tend();
     if (drain_requested_.exchange(false, std::memory_order_acq_rel)) begin_drain();
     if (hurry_requested_.exchange(false, std::memory_order_acq_rel)) {
         begin_drain();

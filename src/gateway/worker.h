@@ -19,6 +19,7 @@
 #include "gateway/admission.h"
 #include "gateway/client_stream.h"
 #include "gateway/connection.h"
+#include "gateway/jwks_client.h"
 #include "gateway/lookup_client.h"
 #include "gateway/operation_judge.h"
 #include "gateway/shared.h"
@@ -75,6 +76,7 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     void pool_upstream(const AddressRef& ref, net::SocketId socket, bool reusable);
     void retire(Connection& connection);
     [[nodiscard]] LookupClient& lookups() { return lookups_; }
+    [[nodiscard]] JwksClient& jwks() { return jwks_; }
 
     // SocketHost
     [[nodiscard]] Result<net::SocketId> connect_for(net::SocketOwner& owner, const net::Endpoint& endpoint,
@@ -151,6 +153,7 @@ class Worker final : public net::ReactorEvents, public net::SocketHost, public L
     StreamTools tools_;
     OperationJudge judge_;
     LookupClient lookups_;
+    JwksClient jwks_;
     std::shared_ptr<const Snapshot> snapshot_;
     std::unique_ptr<UpstreamPool> pool_;
     protocol::http::RequestHead request_scratch_;

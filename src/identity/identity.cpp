@@ -168,10 +168,17 @@ void Identifier::believe_token(const http::RequestHead& head, WallTime now, Iden
     identified.subprotocol_marker = found.subprotocol_marker;
     identified.token = TokenStatus::kInvalid;
     identified.rejected = options_.jwt->reject_invalid;
-    if (found.ambiguous || !options_.jwt->keys) return;
-    const auto claims = jwt::verify(found.token, *options_.jwt->keys, options_.jwt->requirements, now);
+    if (found.ambiguous) return;
+    const bool remote = options_.jwt->remote != nullptr;
+    const auto keys = remote ? options_.jwt->remote->keys() : options_.jwt->keys;
+    if (keys == nullptr) {
+        identified.key_missing = remote;
+        return;
+    }
+    const auto claims = jwt::verify(found.token, *keys, options_.jwt->requirements, now);
     if (!claims) {
         if (claims.error().code == ErrorCode::kExpired) identified.token = TokenStatus::kExpired;
+        identified.key_missing = remote && claims.error().detail == jwt::kUnknownKeyDetail;
         return;
     }
     std::string user = first_text(*claims, options_.jwt->claims.user);

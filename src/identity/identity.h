@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/ip_address.h"
+#include "identity/remote_keys.h"
 #include "policy/caller.h"
 #include "policy/limits.h"
 #include "protocol/http/head.h"
@@ -47,6 +48,7 @@ struct ClaimNames {
 struct JwtOptions {
     std::vector<TokenSource> from;
     std::shared_ptr<const protocol::jwt::KeySet> keys;
+    std::shared_ptr<const RemoteKeys> remote;  // set: its keys count, and not `keys`
     protocol::jwt::Requirements requirements;
     ClaimNames claims;
     bool reject_invalid = false;
@@ -77,6 +79,8 @@ enum class TokenStatus : std::uint8_t { kNone, kValid, kExpired, kInvalid };
 struct Identified {
     policy::Caller caller;
     TokenStatus token = TokenStatus::kNone;
+    // The token is invalid by what is known now: its key may be in a newer key set, or no key set has come yet.
+    bool key_missing = false;
     bool rejected = false;  // `on_invalid: reject` and the token is expired or invalid
     bool peer_trusted = false;
     bool user_of_proxy = false;  // a trusted header named the user: nobody else is asked

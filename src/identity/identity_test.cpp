@@ -14,8 +14,8 @@ namespace jwt = protocol::jwt;
 const WallTime kNow{std::chrono::seconds(1'700'000'000)};
 constexpr std::string_view kSecret = "a secret of the tests";
 
-std::string token(std::string_view payload) {
-    const std::string signed_bytes = jwt::encode_base64url(R"({"alg":"HS256"})") + "." + jwt::encode_base64url(payload);
+std::string token(std::string_view payload, std::string_view header = R"({"alg":"HS256"})") {
+    const std::string signed_bytes = jwt::encode_base64url(header) + "." + jwt::encode_base64url(payload);
     unsigned char mac[32];
     unsigned length = 0;
     HMAC(EVP_sha256(), kSecret.data(), static_cast<int>(kSecret.size()),
@@ -216,6 +216,30 @@ TEST_F(IdentityTest, WithoutKeysOrWithoutTokensConfiguredNobodyIsKnown) {
     options_.jwt.reset();
     EXPECT_EQ(identify(fields).token, TokenStatus::kNone);
     EXPECT_EQ(identify(fields).caller.user, "");
+}
+
+TEST_F(IdentityTest, ATokenWhoseKeyMayComeYetSaysSoAndNoOtherDoes) {
+    struct Fetched final : RemoteKeys {
+        std::shared_ptr<const jwt::KeySet> keys() const override { return now; }
+        std::shared_ptr<const jwt::KeySet> now;
+    };
+    const auto fetched = std::make_shared<Fetched>();
+    options_.jwt->keys = nullptr;
+    options_.jwt->remote = fetched;
+    const auto with_key = [&](const std::string& kid) {
+        const std::string header = R"({"alg":"HS256","kid":")" + kid + "\"}";
+        return identify({{"Authorization", "Bearer " + token(R"({"sub":"ann"})", header)}});
+    };
+    EXPECT_TRUE(with_key("one").key_missing);
+    EXPECT_EQ(with_key("one").token, TokenStatus::kInvalid);
+    EXPECT_FALSE(identify({}).key_missing);
+    EXPECT_FALSE(identify({{"Cookie", "jwt=a; jwt=b"}}).key_missing);  // no key would help
+    const std::string jwks = R"({"keys":[{"kty":"oct","kid":"one","k":")" + jwt::encode_base64url(kSecret) + "\"}]}";
+    fetched->now = std::make_shared<const jwt::KeySet>(std::move(jwt::KeySet::from_jwks(jwks)).value());
+    EXPECT_EQ(with_key("one").caller.user, "ann");
+    EXPECT_FALSE(with_key("one").key_missing);
+    EXPECT_TRUE(with_key("two").key_missing);
+    EXPECT_FALSE(identify({{"Authorization", "Bearer no.token.atall"}}).key_missing);
 }
 
 TEST_F(IdentityTest, ClaimsAreListsAndPaths) {

@@ -28,6 +28,7 @@ enum class Family : std::uint8_t {
     kLookups,
     kLookupSeconds,
     kLookupEntries,
+    kJwksFetches,
     kPenalties,
     kBlockedSubjects,
     kStoreErrors,
@@ -87,6 +88,9 @@ inline constexpr std::string_view kAnonymous = "anonymous";
 inline constexpr std::string_view kTimeout = "timeout";
 inline constexpr std::string_view kUnreachable = "unreachable";
 inline constexpr std::string_view kUnusable = "unusable";
+
+// weir_jwks_fetches_total{outcome}; `timeout`, `unreachable`, `unusable` as above
+inline constexpr std::string_view kFetched = "fetched";
 
 // weir_tls_handshakes_total{outcome}; {side} is kUpstream or kDownstream
 inline constexpr std::string_view kFull = "full";
@@ -214,6 +218,13 @@ inline constexpr std::array<FamilyRow, kFamilies> kList{{
      {},
      {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5}},
     {Family::kLookupEntries, "weir_lookup_entries", Kind::kGauge, "Answers of `identity.lookup` that are kept now."},
+    {Family::kJwksFetches,
+     "weir_jwks_fetches_total",
+     Kind::kCounter,
+     "Fetches of the key set behind the URL of `identity.jwt.jwks`, by how they ended.",
+     {{{"outcome",
+        "`fetched`; `timeout`, `unreachable`, `unusable` (no 200, too long, or no key set with a key for signatures): "
+        "the keys from before go on serving"}}}},
     {Family::kPenalties,
      "weir_penalties_total",
      Kind::kCounter,

@@ -20,6 +20,8 @@ namespace weir::protocol::jwt {
 
 // A key set holds at most so many keys; a token without `kid` is tried against all of its algorithm.
 inline constexpr std::size_t kKeysMax = 32;
+// A JWKS document that is longer is not read.
+inline constexpr std::size_t kJwksBytesMax = std::size_t{1} << 20U;
 
 // The detail of the error of a token whose `kid` the JWKS does not have: the caller may fetch the JWKS again.
 inline constexpr std::string_view kUnknownKeyDetail = "the token names a key that is not in the key set";

@@ -27,7 +27,6 @@ constexpr int kRsaBitsMin = 2048;   // RFC 7518 3.3
 constexpr int kRsaBitsMax = 16384;  // beyond it one verification costs milliseconds
 constexpr std::size_t kCoordinateBytes = 32;
 constexpr std::size_t kEd25519KeyBytes = 32;
-constexpr std::size_t kJwksBytesMax = std::size_t{1} << 20U;
 
 template <typename T, void (*kFree)(T*)>
 struct Free {
