@@ -18,11 +18,12 @@ def configurations():
 
 
 EXAMPLES = list(configurations())
+EXAMPLE_FILES = sorted(file for file in (ROOT / "examples").rglob("*.yaml") if file.name != "compose.yaml")
 
 
 def test_pages_have_whole_configurations():
     pages = {param.id.rpartition("-")[0] for param in EXAMPLES}
-    assert {"README.md", "graphql.md", "mcp.md", "http.md", "sessions.md", "shadow.md"} <= pages
+    assert {"README.md", "graphql.md", "mcp.md", "http.md", "sessions.md", "shadow.md", "shared-store.md"} <= pages
 
 
 @pytest.mark.parametrize("text", EXAMPLES)
@@ -30,6 +31,12 @@ def test_a_configuration_of_the_manual_passes_the_check(tmp_path, text):
     file = tmp_path / "weir.yaml"
     file.write_text(text)
     done = run("check", file)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("file", EXAMPLE_FILES, ids=lambda file: file.name)
+def test_an_example_passes_the_check(file):
+    done = run("check", file, env={"JWT_SECRET": "a secret of at least thirty-two bytes"})
     assert done.returncode == 0, done.stdout + done.stderr
 
 
