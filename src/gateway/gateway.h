@@ -53,7 +53,7 @@ class Gateway {
     [[nodiscard]] std::optional<std::string> store_failing() const {
         return shared_->store_health == nullptr ? std::nullopt : shared_->store_health->failing();
     }
-    // Why the key set of `identity.jwt.jwks` could not be fetched when it was last tried.
+    // Why the key set of `identity.jwt.jwks` is not there, or not the newest; nullopt when it is, or there is none.
     [[nodiscard]] std::optional<std::string> keys_failing() const {
         const auto snapshot = shared_->snapshot();
         return snapshot->jwks == nullptr ? std::nullopt : snapshot->jwks->failing();

@@ -199,6 +199,7 @@ TEST(Jwks, ARequestBeforeTheKeysWaitsForThemAndNotForEver) {
     world.network.settle();
     ASSERT_EQ(asked.size(), 1U);
     EXPECT_EQ(JwksWorld::limit_of(early), "");
+    EXPECT_EQ(world.failing(), "it has not answered yet");
     asked[0].send(answer_of(keys({"one"})));
     world.network.settle();
     EXPECT_EQ(JwksWorld::limit_of(early), kUser);

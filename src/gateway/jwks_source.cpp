@@ -88,8 +88,8 @@ std::vector<LookupWaiter> JwksSource::finish(std::shared_ptr<const protocol::jwt
 
 std::optional<std::string> JwksSource::failing() const {
     const std::lock_guard lock(mutex_);
-    if (failures_ == 0) return std::nullopt;
-    return why_;
+    if (failures_ > 0) return why_;
+    return keys_ == nullptr ? std::optional<std::string>("it has not answered yet") : std::nullopt;
 }
 
 }  // namespace weir::gateway

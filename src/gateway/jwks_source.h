@@ -64,7 +64,7 @@ class JwksSource final : public identity::RemoteKeys {
     [[nodiscard]] std::vector<LookupWaiter> finish(std::shared_ptr<const protocol::jwt::KeySet> keys,
                                                    std::string_view why);
 
-    // Why the last fetch failed; nullopt when it did not, or none has ended.
+    // Why the keys are not the newest, or not there: nullopt when the last fetch did not fail.
     [[nodiscard]] std::optional<std::string> failing() const;
 
   private:
