@@ -1,36 +1,88 @@
-"""Whole configurations that the manual shows are valid, and those that tell what a request counts as tell the truth."""
+"""The manual tells the truth: its commands are run and print what it shows. (Its configurations: test_config_schema.py; links: test_site.py.)"""
 
+import json
 import re
+import shutil
 
 import pytest
+import yaml
 
 from gateway import ROOT, run
+from manual_pages import ADMIN_COMMAND, SERVER, Walk, blocks, commands, is_weirs, matches, page_id, pages, without_remark
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Commands that no test runs, each with the reason. One that the manual does not show any more has to go from here.
+NOT_RUN = {
+    "make run": "builds; the demo that it starts is tested in test_browser.py",
+    "make test": "runs these tests",
+    "make site": "installs packages; tools/site/build.py is run by test_site.py",
+    "npm install ws": "installs what tests/e2e/package.json has, too",
+    "mix phx.server": "Phoenix is not in Debian 12",
+    "python3 examples/flood.py 'ws://127.0.0.1:8080/socket/websocket?vsn=2.0.0' --first '[\"1\",\"1\",\"room:lobby\",\"phx_join\",{}]' --messages 25 "
+    "--text '[\"1\",null,\"room:lobby\",\"new_msg\",{\"body\":\"hi\"}]'": "needs Phoenix",
+    "redis-cli --scan --pattern 'rl:*'": "speaks to the port of a system's own server; test_redis.py reads these keys",
+    "redis-cli PTTL 'rl:{user:42}:ws_ai_query'": "the same",
+    "redis-cli DEL 'rl:{user:42}:ws_ai_query'": "the same",
+}
+
+# Pages whose commands need a program that is in Debian, and too large for nothing else but them. They run where it is installed.
+NEEDS = {"recipes/rails.md": "puma"}
+
+PAGES_WITH_COMMANDS = [page for page in pages() if any(block.language in ("sh", "console") for block in blocks(page))]
 
 
-def configurations():
-    for page in PAGES:
-        blocks = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.M | re.S)
-        for n, text in enumerate(block for block in blocks if re.search(r"^upstreams:", block, re.M)):
-            if re.search(r"^routes:", text, re.M):
-                yield pytest.param(text, id=f"{page.name}-{n}")
+def test_the_pages_are_found_and_have_commands():
+    names = {page_id(page) for page in PAGES_WITH_COMMANDS}
+    assert {"README.md", "getting-started.md", "recipes/fastapi.md", "recipes/django-channels.md", "recipes/nginx.md", "recipes/node.md"} <= names
 
 
-EXAMPLES = list(configurations())
+def test_what_is_not_run_is_still_shown():
+    shown = {without_remark(command.text) for page in pages() for block in blocks(page)
+             if block.language in ("sh", "console") for command in commands(block)}
+    assert set(NOT_RUN) <= shown
 
 
-def test_pages_have_whole_configurations():
-    pages = {param.id.rpartition("-")[0] for param in EXAMPLES}
-    assert {"README.md", "graphql.md", "mcp.md", "http.md", "sessions.md", "shadow.md"} <= pages
+@pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=page_id)
+def test_the_commands_of_a_page_do_what_it_says(page, tmp_path):
+    missing = page_id(page) in NEEDS and shutil.which(NEEDS[page_id(page)]) is None
+    walk = Walk(tmp_path)
+    try:
+        for block in blocks(page):
+            if block.name:
+                walk.save(block)
+            if block.language in ("sh", "console"):
+                for command in commands(block):
+                    if not missing or re.match(r"weir (check|explain)", command.text):
+                        follow(walk, command, f"{page.name}, block at line {block.line}: {command.text}")
+    finally:
+        walk.end()
 
 
-@pytest.mark.parametrize("text", EXAMPLES)
-def test_a_configuration_of_the_manual_passes_the_check(tmp_path, text):
-    file = tmp_path / "weir.yaml"
-    file.write_text(text)
-    done = run("check", file)
-    assert done.returncode == 0, done.stdout + done.stderr
+def follow(walk, command, where):
+    text = without_remark(command.text)
+    if text in NOT_RUN:
+        return
+    if SERVER.match(text):
+        return walk.serve(command.text)
+    if ADMIN_COMMAND.match(text):
+        walk.need_gateway()
+    code, printed, everything = walk.run(command.text)
+    if command.output is None:
+        assert code == 0, f"{where}\n{everything}"
+    else:
+        printed = printed or everything  # standard error is shown where nothing else is
+        assert matches(command.output, printed), f"{where}\nshown:\n{command.output}\nprinted:\n{printed}"
+
+
+def test_files_of_others_are_what_their_names_say():
+    for page in pages():
+        for block in blocks(page):
+            if block.language == "yaml" and not is_weirs(block):
+                assert isinstance(yaml.safe_load(block.text), dict), f"{page}: {block.name}"
+            if block.language == "json" and "..." not in block.text:
+                json.loads(block.text.splitlines()[0]) if block.text.count("\n{") else json.loads(block.text)
+
+
+# -- what explain says of them
 
 
 @pytest.mark.parametrize(
@@ -47,9 +99,8 @@ def test_a_configuration_of_the_manual_passes_the_check(tmp_path, text):
     ],
 )
 def test_explain_says_what_the_manual_says(tmp_path, page, path, message, told):
-    (text,) = [param.values[0] for param in EXAMPLES if param.id == f"{page}-0"]
     file = tmp_path / "weir.yaml"
-    file.write_text(text)
+    file.write_text(next(block.text for block in blocks(ROOT / "docs" / page) if is_weirs(block)))
     done = run("explain", "--config", file, "--path", path, "--message", message)
     assert done.returncode == 0, done.stdout + done.stderr
     for limit in told:
