@@ -33,7 +33,8 @@ HOME = "docs/README.md"
 ASSETS = ("site.css", "site.js")
 FORMATTER = HtmlFormatter(nowrap=True)
 LEXERS = {"": "text", "js": "javascript", "yml": "yaml", "nginx": "nginx"}
-SEARCHED_CHARACTERS_MAX = 4000  # of a section: what lies beyond is reference tables, whose keys stand at their beginnings
+SEARCHED_CHARACTERS_MAX = 4000  # of a section: what is longer is a table of keys, of which each row is found by itself
+ROW = 9  # the level of a row among headings
 
 
 class Broken(Exception):
@@ -67,7 +68,7 @@ class Page:
 
     def __init__(self, path):
         self.path, self.output = path, output_name(path)
-        self.sections, self.links = [], []
+        self.sections, self.rows, self.links = [], [], []
         source = (ROOT / path).read_text()
         if path.endswith(".md"):
             self._read_markdown(source)
@@ -88,6 +89,8 @@ class Page:
         for position, token in enumerate(tokens):
             if token.type == "heading_open":
                 self._on_heading(token, tokens[position + 1])
+            elif token.type == "tr_open" and self.path.startswith("docs/reference/"):
+                self._on_row(token, tokens[position : tokens_end(tokens, position)])
             elif token.type in ("inline", "fence", "code_block"):
                 self._on_text(token)
             for child in token.children or ():
@@ -109,6 +112,18 @@ class Page:
             self.title = self.title or title
         self.sections.append(Section(anchor, title, level))
 
+    def _on_row(self, token, inside):
+        """A row of a table of keys is found by its key, and has an anchor."""
+        first, *others = [cell for cell in inside if cell.type == "inline"]
+        if [child.type for child in first.children] != ["code_inline"] or "." not in first.content:
+            return
+        key = first.children[0].content
+        anchor = "key-" + re.sub(r"\W+", "-", key.replace("[]", "").replace("*", "name"))
+        token.attrSet("id", anchor)
+        row = Section(anchor, key, ROW)
+        row.text = [cell.content.replace("`", "") for cell in reversed(others)]
+        self.rows.append(row)
+
     def _on_text(self, token):
         if not self.sections:
             return
@@ -120,7 +135,7 @@ class Page:
             self.sections[-1].text.append(words)
 
     def anchors(self):
-        return {section.anchor for section in self.sections}
+        return {section.anchor for section in self.sections + self.rows}
 
     def render(self):
         """The body; links are final by now."""
@@ -142,6 +157,11 @@ class Page:
         title = html.escape("".join(child.content for child in tokens[index - 1].children), quote=True)
         link = "" if opening.tag == "h1" else f' <a class="anchor" href="#{anchor}" aria-label="Link to {title}">#</a>'
         return f"{link}</{opening.tag}>\n"
+
+
+def tokens_end(tokens, position):
+    """Where the row that begins at `position` ends."""
+    return next(at for at in range(position, len(tokens)) if tokens[at].type == "tr_close")
 
 
 def code_block(text, language="", file=""):
@@ -282,7 +302,7 @@ class Site:
         """Every section of every page, as a script: pages that are opened as files may not fetch."""
         entries = []
         for _, page in sorted(self.pages.items()):
-            for section in page.sections:
+            for section in page.sections + page.rows:
                 text = re.sub(r"\s+", " ", " ".join(section.text)).strip()[:SEARCHED_CHARACTERS_MAX]
                 place = page.output + (f"#{section.anchor}" if section.level > 1 else "")
                 entries.append([place, page.title, section.title if section.level > 1 else "", text])
@@ -350,13 +370,13 @@ def document(page, body, navigation, order):
 <script defer src="{up}/site.js" data-root="{relative(page.output, ".")}"></script>
 </head>
 <body>
-<a class="skip" href="#content">To the text</a>
+<a class="skip" href="#site-text">To the text</a>
 <header>
 <a class="name" href="{home}">Weir</a>
 <form role="search" hidden>
-<input type="search" id="search" placeholder="Search ( / )" aria-label="Search the manual" autocomplete="off" role="combobox"
- aria-expanded="false" aria-controls="results" aria-autocomplete="list">
-<div id="results" role="listbox" aria-label="Results" hidden></div>
+<input type="search" id="site-search" placeholder="Search ( / )" aria-label="Search the manual" autocomplete="off" role="combobox"
+ aria-expanded="false" aria-controls="site-results" aria-autocomplete="list">
+<div id="site-results" role="listbox" aria-label="Results" hidden></div>
 </form>
 </header>
 <div class="columns">
@@ -366,7 +386,7 @@ def document(page, body, navigation, order):
 {navigation_html(page, navigation)}
 </nav>
 </details>
-<main id="content" tabindex="-1">
+<main id="site-text" tabindex="-1">
 {contents_html(page)}<article>
 {body}</article>
 {neighbours_html(page, order)}<footer>Weir {version()}, made from <code>{html.escape(page.path)}</code></footer>

@@ -6,8 +6,8 @@
   const root = document.currentScript.dataset.root;
   const RESULTS_MAX = 12;
   const form = document.querySelector("form[role=search]");
-  const input = document.getElementById("search");
-  const results = document.getElementById("results");
+  const input = document.getElementById("site-search");
+  const results = document.getElementById("site-results");
   let chosen = -1;
 
   const pages = document.querySelector("details.pages");
@@ -97,7 +97,7 @@
     found.forEach(({entry, words}, number) => {
       const link = document.createElement("a");
       link.href = (root === "." ? "" : root + "/") + entry.place;
-      link.id = "result-" + number;
+      link.id = "site-result-" + number;
       link.tabIndex = -1;
       link.setAttribute("role", "option");
       const title = document.createElement("strong");
