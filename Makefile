@@ -29,7 +29,7 @@ run: build ## builds, and runs the demo: a chat, the gateway in front of it, and
 	build/weir demo
 
 test: ## everything: unit, simulation and end-to-end tests, lint, sanitizers, a short turn of each fuzz target
-	tools/install build test
+	tools/install build test site
 	$(MAKE) tests asan-ubsan tsan
 	tools/fuzz 5
 	$(CTEST) --test-dir build
@@ -83,7 +83,7 @@ pages: tests ## writes the pages of the manual that are made from the source
 	build/weir config schema >docs/reference/weir.schema.json
 
 site: ## the manual as a static site: build/site
-	tools/install test
+	tools/install site
 	tools/site/build.py build/site
 
 clean: ## removes build/
