@@ -137,3 +137,17 @@ def test_every_status_and_close_code_is_explained():
     codes = set(re.findall(r"k\w+ = (\d{4});", (ROOT / "src/protocol/ws/frame.h").read_text()))
     assert len(statuses) > 10 and {"1001", "4029"} <= codes
     assert sorted(code for code in statuses | codes if not re.search(rf"\b{code}\b", page)) == []
+
+
+def test_what_troubleshooting_quotes_is_said_somewhere():
+    source = "\n".join(sources())
+    chapters = TROUBLESHOOTING.read_text().split("\n## ")
+    quoted = set()
+    for chapter in chapters:
+        if chapter.startswith(("Close codes", "Statuses", "Lines of the log")):
+            for row in re.findall(r"(?m)^\| (.*?) \|", chapter):
+                quoted |= {words for words in re.findall(r"`([^`]+)`", row) if " " in words}
+    assert len(quoted) > 40
+    for words in sorted(quoted):
+        said = max(re.split(r"\d+|\.\.\.|: ", words), key=len).strip()
+        assert said in source, f"nothing says `{words}`"

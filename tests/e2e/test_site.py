@@ -28,7 +28,7 @@ def site(tmp_path_factory):
 class Read(HTMLParser):
     """What a page offers to links, and what it links to."""
 
-    VOID = {"meta", "link", "input", "br", "hr", "img"}
+    VOID = {"meta", "link", "input", "br", "hr", "img", "wbr"}
 
     def __init__(self, text):
         super().__init__()

@@ -98,6 +98,7 @@ class Page:
                     self.links.append(child)
         if self.title is None:
             raise Broken(f"{self.path}: has no title")
+        label_cells(tokens)
         self._reader, self._tokens = reader, tokens
 
     def _on_heading(self, token, inline):
@@ -121,7 +122,7 @@ class Page:
         anchor = "key-" + re.sub(r"\W+", "-", key.replace("[]", "").replace("*", "name"))
         token.attrSet("id", anchor)
         row = Section(anchor, key, ROW)
-        row.text = [cell.content.replace("`", "") for cell in reversed(others)]
+        row.text = [others[-1].content.replace("`", "")] if others else []
         self.rows.append(row)
 
     def _on_text(self, token):
@@ -146,6 +147,7 @@ class Page:
             tokens[index].content, *tokens[index].info.split()
         )
         rules["code_block"] = lambda tokens, index, options, env: code_block(tokens[index].content)
+        rules["code_inline"] = lambda tokens, index, options, env: f"<code>{breakable(tokens[index].content)}</code>"
         rules["table_open"] = lambda *_: '<div class="table" tabindex="0" role="region" aria-label="Table"><table>\n'
         rules["table_close"] = lambda *_: "</table></div>\n"
         rules["heading_close"] = self._heading_close
@@ -157,6 +159,29 @@ class Page:
         title = html.escape("".join(child.content for child in tokens[index - 1].children), quote=True)
         link = "" if opening.tag == "h1" else f' <a class="anchor" href="#{anchor}" aria-label="Link to {title}">#</a>'
         return f"{link}</{opening.tag}>\n"
+
+
+def label_cells(tokens):
+    """Where a table has many columns, a small screen shows each row as a list: every cell knows its column's name then."""
+    labels, column, inside_head = [], 0, False
+    for position, token in enumerate(tokens):
+        if token.type == "thead_open":
+            labels, inside_head = [], True
+        elif token.type == "thead_close":
+            inside_head = False
+        elif token.type == "tr_open":
+            column = 0
+        elif token.type == "th_open" and inside_head:
+            labels.append("".join(child.content for child in tokens[position + 1].children))
+        elif token.type == "td_open":
+            if len(labels) > 2 and column > 0:
+                token.attrSet("data-label", labels[column])
+            column += 1
+
+
+def breakable(code):
+    """Long names may break behind what divides their parts."""
+    return re.sub(r"([./_:=])(?=[^\W\d])", r"\1<wbr>", html.escape(code, quote=False))
 
 
 def tokens_end(tokens, position):
@@ -172,7 +197,7 @@ def code_block(text, language="", file=""):
     except ClassNotFound:
         raise Broken(f"nobody knows how to colour ```{language}") from None
     above = f'<p class="file">{html.escape(file)}</p>\n' if file else ""
-    mark = " data-file" if file else ""
+    mark = (" data-file" if file else "") + (' class="wraps"' if language == "console" else "")
     return f'{above}<pre tabindex="0"{mark}><code>{highlight(text, lexer, FORMATTER)}</code></pre>\n'
 
 
