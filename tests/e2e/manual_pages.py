@@ -28,6 +28,7 @@ VOLATILE = [
     (r'("(?:retry_after|reset_after|expires_in|blocked_for|seconds)": ?)[\d.]+', r"\1N"),
     (r"((?:X-RateLimit-Reset|Retry-After): )\d+", r"\1N"),
     (r"\bt=\d+", "t=N"),
+    (r"((?:Wait|Blocked for) )\d+( seconds)", r"\1N\2"),
     (r"(?m)^([Dd]ate: ).*", r"\1D"),
     (r'"time":"[^"]*"', '"time":"T"'),
 ]
