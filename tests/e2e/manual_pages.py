@@ -5,6 +5,7 @@ which succeeds; in ```console commands behind "$ ", with what they print below. 
 `weir serve` and `weir demo`: it runs until the page ends.
 """
 
+import json
 import os
 import re
 import socket
@@ -17,10 +18,11 @@ from gateway import PROGRAM, ROOT, clean_environment, free_port
 from wire import wait_until
 
 # What the pages call an application, the gateway, the admin address and so on; each run has ports of its own.
-PORTS = ["4000", "6379", "8000", "8080", "8081", "8082", "8090", "8091", "8443", "9180"]
+PORTS = ["4000", "6379", "8000", "8080", "8081", "8082", "8090", "8091", "8443", "9180", "9181", "9182"]
 PORT = re.compile(rf"(?<![\d.-])({'|'.join(PORTS)})(?![\d.])")
 ADMIN_COMMAND = re.compile(r"(build/)?weir (status|reset|block|unblock|override|connections|top|reload|drain)\b")
-SERVER = re.compile(r".*[^&]&$|(build/)?weir (serve|demo)\b(?!.*--help)")
+GIVEN = r"(?:\w+=\S+ )*"  # variables before a command
+SERVER = re.compile(rf".*[^&]&$|{GIVEN}(build/)?weir (serve|demo)\b(?!.*--help)")
 COMMAND_SECONDS = 30
 
 # Numbers that depend on the moment.
@@ -33,6 +35,8 @@ VOLATILE = [
     (r'"time":"[^"]*"', '"time":"T"'),
 ]
 
+
+WEIRS_KEYS = set(json.loads((ROOT / "docs/reference/weir.schema.json").read_text())["properties"])
 
 # What a page means by weir.yaml that shows none.
 SOME_CONFIGURATION = {
@@ -76,8 +80,10 @@ def blocks(page):
 
 
 def is_weirs(block):
-    """True of a configuration of Weir, or a part of one; a page may show the YAML of others under a name of its own."""
-    return block.language == "yaml" and (not block.name or block.name.startswith("weir"))
+    """True of a configuration of Weir, or a part of one. What has another name, or no key of Weir's on top, is of another program."""
+    if block.language != "yaml" or (block.name and not block.name.startswith("weir")):
+        return False
+    return bool(block.name) or any(key in WEIRS_KEYS for key in re.findall(r"(?m)^(\w+):", block.text))
 
 
 def configurations():
@@ -102,6 +108,8 @@ def commands(block):
     for line in block.text.splitlines():
         if line.startswith("$ "):
             found.append(Command(line[2:], "", block.line))
+        elif line.startswith("> ") and found and found[-1].output == "":
+            found[-1].text += "\n" + line[2:]
         else:
             assert found, f"line {block.line}: output without a command"
             found[-1].output += line + "\n"
@@ -126,6 +134,8 @@ class Walk:
         for place in (tools / "weir", folder / "build/weir"):
             place.symlink_to(PROGRAM)
         (tools / "python3").symlink_to("/usr/bin/python3")
+        (tools / "redis-cli").write_text(f'#!/bin/sh\nexec /usr/bin/redis-cli -p {self.ports["6379"]} "$@"\n')
+        (tools / "redis-cli").chmod(0o755)
         (folder / "examples").symlink_to(ROOT / "examples")
         (folder / "node_modules").symlink_to(ROOT / "tests/e2e/node_modules")
         (folder / "weir.yaml").write_text(self.local(yaml.safe_dump(SOME_CONFIGURATION)))
@@ -174,7 +184,7 @@ class Walk:
         _, said = self._ask(f"{text} >{log} 2>&1 </dev/null & echo $!")
         pid = int(said[-1])
         self.servers.append((pid, text))
-        if re.match(r"(build/)?weir ", text):
+        if re.match(rf"{GIVEN}(build/)?weir ", text):
             self.gateway_runs = True
             wait_until(lambda: '"listening"' in log.read_text() or "Weir demo:" in log.read_text() or self._gone(pid), text, 20)
         else:

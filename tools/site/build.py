@@ -195,7 +195,7 @@ def code_block(text, language="", file=""):
     try:
         lexer = get_lexer_by_name(name, stripnl=False)
     except ClassNotFound:
-        raise Broken(f"nobody knows how to colour ```{language}") from None
+        lexer = get_lexer_by_name("text", stripnl=False)
     above = f'<p class="file">{html.escape(file)}</p>\n' if file else ""
     mark = (" data-file" if file else "") + (' class="wraps"' if language == "console" else "")
     return f'{above}<pre tabindex="0"{mark}><code>{highlight(text, lexer, FORMATTER)}</code></pre>\n'
