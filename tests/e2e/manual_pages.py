@@ -181,6 +181,7 @@ class Walk:
         elsewhere = re.search(r"\s2> ?(\S+)$", text)
         if elsewhere:
             text, log = text[: elsewhere.start()], self.folder / elsewhere[1]
+        log.touch()
         _, said = self._ask(f"{text} >{log} 2>&1 </dev/null & echo $!")
         pid = int(said[-1])
         self.servers.append((pid, text))

@@ -73,6 +73,15 @@ def follow(walk, command, where):
         assert matches(command.output, printed), f"{where}\nshown:\n{command.output}\nprinted:\n{printed}"
 
 
+EXAMPLE_FILES = sorted(file for file in (ROOT / "examples").rglob("*.yaml") if file.name != "compose.yaml")
+
+
+@pytest.mark.parametrize("file", EXAMPLE_FILES, ids=lambda file: file.name)
+def test_an_example_passes_the_check(file):
+    done = run("check", file, env={"JWT_SECRET": "a secret of at least thirty-two bytes"})
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_files_of_others_are_what_their_names_say():
     for page in pages():
         for block in blocks(page):
