@@ -216,7 +216,7 @@ class Walk:
         try:
             with open(f"/proc/{pid}/stat") as stat:
                 return stat.read().rpartition(")")[2].split()[0] == "Z"
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # it may go between opening and reading
             return True
 
     def end(self):
