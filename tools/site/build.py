@@ -34,6 +34,7 @@ ASSETS = ("site.css", "site.js")
 FORMATTER = HtmlFormatter(nowrap=True)
 LEXERS = {"": "text", "js": "javascript", "yml": "yaml", "nginx": "nginx"}
 SEARCHED_CHARACTERS_MAX = 4000  # of a section: what is longer is a table of keys, of which each row is found by itself
+UNBROKEN_MAX = 20  # characters of code within a text
 ROW = 9  # the level of a row among headings
 
 
@@ -147,7 +148,7 @@ class Page:
             tokens[index].content, *tokens[index].info.split()
         )
         rules["code_block"] = lambda tokens, index, options, env: code_block(tokens[index].content)
-        rules["code_inline"] = lambda tokens, index, options, env: f"<code>{breakable(tokens[index].content)}</code>"
+        rules["code_inline"] = lambda tokens, index, options, env: inline_code(tokens[index].content)
         rules["table_open"] = lambda *_: '<div class="table" tabindex="0" role="region" aria-label="Table"><table>\n'
         rules["table_close"] = lambda *_: "</table></div>\n"
         rules["heading_close"] = self._heading_close
@@ -179,9 +180,11 @@ def label_cells(tokens):
             column += 1
 
 
-def breakable(code):
-    """Long names may break behind what divides their parts."""
-    return re.sub(r"([./_:=])(?=[^\W\d])", r"\1<wbr>", html.escape(code, quote=False))
+def inline_code(code):
+    """Short code stays in one line; long names may break behind what divides their parts."""
+    if len(code) <= UNBROKEN_MAX:
+        return f'<code class="short">{html.escape(code, quote=False)}</code>'
+    return "<code>" + re.sub(r"([./_:=])(?=[^\W\d])", r"\1<wbr>", html.escape(code, quote=False)) + "</code>"
 
 
 def tokens_end(tokens, position):
