@@ -134,7 +134,7 @@ class Walk:
         for place in (tools / "weir", folder / "build/weir"):
             place.symlink_to(PROGRAM)
         (tools / "python3").symlink_to("/usr/bin/python3")
-        (tools / "redis-cli").write_text(f'#!/bin/sh\nexec /usr/bin/redis-cli -p {self.ports["6379"]} "$@"\n')
+        (tools / "redis-cli").write_text(f'#!/bin/sh\nexec /usr/bin/redis-cli --no-raw -p {self.ports["6379"]} "$@"\n')
         (tools / "redis-cli").chmod(0o755)
         (folder / "examples").symlink_to(ROOT / "examples")
         (folder / "node_modules").symlink_to(ROOT / "tests/e2e/node_modules")
@@ -201,6 +201,10 @@ class Walk:
                 if port in self.ports.values():
                     return port
         raise AssertionError(f"{text}: listens on none of the ports of PORTS")
+
+    def asks_nobody(self, text):
+        """Whether a command speaks to the gateway or its admin address on a page that has started none."""
+        return not self.gateway_runs and re.search(r":(8080|9180)\b", text) is not None
 
     def need_gateway(self):
         """For a page that speaks of a gateway which it has not started."""

@@ -63,7 +63,7 @@ def follow(walk, command, where):
         return
     if SERVER.match(text):
         return walk.serve(command.text)
-    if ADMIN_COMMAND.match(text):
+    if ADMIN_COMMAND.match(text) or walk.asks_nobody(text):
         walk.need_gateway()
     code, printed, everything = walk.run(command.text)
     if command.output is None:
