@@ -15,7 +15,7 @@ TSAN_TESTS := limit_test|metrics_test|log_test|net_test|store_test|admin_test|ga
 
 .DEFAULT_GOAL := build
 MAKEFLAGS += --no-print-directory
-.PHONY: help build run test check lint fmt sim fuzz bench pages clean release tests asan-ubsan tsan
+.PHONY: help build run test check lint fmt sim fuzz bench pages site clean release tests asan-ubsan tsan
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /' | sort
@@ -29,7 +29,7 @@ run: build ## builds, and runs the demo: a chat, the gateway in front of it, and
 	build/weir demo
 
 test: ## everything: unit, simulation and end-to-end tests, lint, sanitizers, a short turn of each fuzz target
-	tools/install build test
+	tools/install build test site
 	$(MAKE) tests asan-ubsan tsan
 	tools/fuzz 5
 	$(CTEST) --test-dir build
@@ -81,6 +81,10 @@ pages: tests ## writes the pages of the manual that are made from the source
 	WEIR_WRITE_PAGES=1 build/metrics_test --gtest_filter='MetricsReference.*'
 	build/weir config reference >docs/reference/configuration.md
 	build/weir config schema >docs/reference/weir.schema.json
+
+site: ## the manual as a static site: build/site
+	tools/install site
+	tools/site/build.py build/site
 
 clean: ## removes build/
 	rm -rf build

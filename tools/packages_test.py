@@ -5,7 +5,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-GROUPS = {"build", "test", "bench"}
+GROUPS = {"build", "test", "site", "bench"}
 
 
 def rows():

@@ -14,6 +14,7 @@ import yaml
 
 from certificates import Authority
 from gateway import ROOT, run
+from manual_pages import configurations
 
 SCHEMA = json.loads((ROOT / "docs/reference/weir.schema.json").read_text())
 UPSTREAM = "upstreams: {app: http://127.0.0.1:8000}\n"
@@ -60,9 +61,8 @@ def complete(text):
 
 
 def pages():
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
-        for number, text in enumerate(re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.M | re.S)):
-            yield pytest.param(complete(text), id=f"{page.name}-{number + 1}")
+    for name, block in configurations():
+        yield pytest.param(complete(block.text), id=name)
 
 
 def shipped():
@@ -89,7 +89,10 @@ def certificate(tmp_path_factory):
 
 @pytest.mark.parametrize("text", [*shipped(), *pages()])
 def test_what_we_show_is_valid(tmp_path, certificate, text):
-    assert check(tmp_path, re.sub(r"/etc/weir/[\w.-]+\.pem", certificate, text))["errors"] == []
+    said = check(tmp_path, re.sub(r"/etc/weir/[\w.-]+\.pem", certificate, text))
+    assert said["errors"] == []
+    if re.search(r"^routes:", text, re.M) and re.search(r"^upstreams:", text, re.M):
+        assert said["warnings"] == []
     assert schema_errors(text) == []
 
 
