@@ -40,10 +40,7 @@ struct Connection {
 }  // namespace
 
 bool is_local(const net::Endpoint& endpoint) {
-    if (endpoint.is_unix()) return true;
-    static const Cidr kLoopback4 = *Cidr::parse("127.0.0.0/8");
-    static const Cidr kLoopback6 = *Cidr::parse("::1/128");
-    return kLoopback4.contains(endpoint.address) || kLoopback6.contains(endpoint.address);
+    return endpoint.is_unix() || endpoint.address.is_loopback();
 }
 
 struct AdminServer::Impl final : net::ReactorEvents {

@@ -55,6 +55,12 @@ IpAddress IpAddress::masked(unsigned prefix_bits) const {
     return result;
 }
 
+bool IpAddress::is_loopback() const {
+    static const Cidr kV4 = *Cidr::parse("127.0.0.0/8");
+    static const Cidr kV6 = *Cidr::parse("::1/128");
+    return kV4.contains(*this) || kV6.contains(*this);
+}
+
 std::string IpAddress::to_string() const {
     char text[kAddressTextMax] = {};
     if (is_v4()) {

@@ -25,6 +25,8 @@ class IpAddress {
     [[nodiscard]] const Bytes& bytes() const { return bytes_; }
     // The address with all bits beyond `prefix_bits` (0 to 128 of the 128-bit form) cleared.
     [[nodiscard]] IpAddress masked(unsigned prefix_bits) const;
+    // 127.0.0.0/8 (RFC 1122 3.2.1.3) and ::1.
+    [[nodiscard]] bool is_loopback() const;
     // "203.0.113.7", "2001:db8::1" (RFC 5952).
     [[nodiscard]] std::string to_string() const;
 

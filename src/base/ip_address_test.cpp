@@ -25,6 +25,13 @@ TEST(IpAddress, TakesMappedIpv6ForIpv4) {
     EXPECT_EQ(IpAddress::parse("::ffff:203.0.113.7")->to_string(), "203.0.113.7");
 }
 
+TEST(IpAddress, KnowsWhichAreOfThisMachine) {
+    for (const char* text : {"127.0.0.1", "127.255.255.255", "::1", "::ffff:127.0.0.1"})
+        EXPECT_TRUE(IpAddress::parse(text)->is_loopback()) << text;
+    for (const char* text : {"126.255.255.255", "128.0.0.0", "0.0.0.0", "::", "::2", "10.0.0.1"})
+        EXPECT_FALSE(IpAddress::parse(text)->is_loopback()) << text;
+}
+
 TEST(IpAddress, MasksAtEveryBit) {
     const auto all =
         IpAddress::from_v6({255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255});

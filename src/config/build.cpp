@@ -57,7 +57,7 @@ class Builder {
         if (!file_.has("admin")) return;
         const auto admin = net::Endpoint::parse(file_.text("admin"));
         if (!admin) return;
-        if (!admin->is_unix() && !is_loopback(admin->address)) {
+        if (!admin->is_unix() && !admin->address.is_loopback()) {
             report_.error(file_.place("admin"), "admin: " + in_quotes(file_.text("admin")) +
                                                     " is not a loopback address; anyone could ask, and tokens for the "
                                                     "admin interface are not available in this version");

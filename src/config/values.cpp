@@ -84,6 +84,10 @@ bool parses_within(const Key& key, std::string_view text, Parse&& parse) {
     return value && within(key, *value, parse);
 }
 
+bool is_path(std::string_view text) {
+    return !text.empty() && text.find('\0') == std::string_view::npos;
+}
+
 bool acceptable(const Key& key, const std::string& text, std::string& reason) {
     switch (key.scalar) {
         case Scalar::kNone:
@@ -133,11 +137,10 @@ bool acceptable(const Key& key, const std::string& text, std::string& reason) {
                 reason = "URLs are not available in this version";
                 return false;
             }
-            return !text.empty() && text.find('\0') == std::string::npos;
+            return is_path(text);
         }
         case Scalar::kJwks:
-            if (is_url(text)) return parse_jwks_url(text, reason).has_value();
-            return !text.empty() && text.find('\0') == std::string::npos;
+            return is_url(text) ? parse_jwks_url(text, reason).has_value() : is_path(text);
         case Scalar::kToken:
             return identity::parse_token_source(text).has_value();
         case Scalar::kSubject:
@@ -301,15 +304,9 @@ std::optional<LookupUrl> parse_jwks_url(std::string_view url, std::string& reaso
     auto parsed = parse_lookup_url(url, reason);
     if (!parsed || parsed->address.secure) return parsed;
     const auto ip = IpAddress::parse(parsed->address.host);
-    if (ip ? is_loopback(*ip) : equals_ignoring_case(parsed->address.host, "localhost")) return parsed;
+    if (ip ? ip->is_loopback() : equals_ignoring_case(parsed->address.host, "localhost")) return parsed;
     reason = "keys that come over http:// from another machine may be anybody's";
     return std::nullopt;
-}
-
-bool is_loopback(const IpAddress& address) {
-    static const Cidr kV4 = *Cidr::parse("127.0.0.0/8");
-    static const Cidr kV6 = *Cidr::parse("::1/128");
-    return kV4.contains(address) || kV6.contains(address);
 }
 
 bool is_subject_name(std::string_view text) {

@@ -54,8 +54,6 @@ struct LookupUrl {
 // As parse_lookup_url; https, or http to this machine.
 [[nodiscard]] std::optional<LookupUrl> parse_jwks_url(std::string_view url, std::string& reason);
 
-[[nodiscard]] bool is_loopback(const IpAddress& address);
-
 // "user:42": a subject by name. The addresses of `allow` and `block` are networks instead.
 [[nodiscard]] bool is_subject_name(std::string_view text);
 
