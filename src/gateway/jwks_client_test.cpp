@@ -10,7 +10,9 @@
 
 #include "config/load.h"
 #include "gateway/worker.h"
+#include "log/test_log.h"
 #include "net/simulated_network.h"
+#include "net/test_names.h"
 #include "protocol/jwt/base64url.h"
 
 namespace weir::gateway {
@@ -37,25 +39,6 @@ std::string configuration(const std::string& port, const std::string& refresh) {
            "limits: {CALLS: {anonymous: 1001/h, authenticated: 1002/h}}\n"
            "routes: [{path: \"/**\", http: {limit: CALLS}}]\n";
 }
-
-class NoNames final : public net::NameTable {
-    std::vector<IpAddress> addresses_of(const std::string&) override { return {}; }
-};
-
-class LogLines final : public log::Logger {
-  public:
-    bool enabled(LogLevel) const override { return true; }
-    void write(LogLevel, std::string_view message, std::initializer_list<log::LogField> fields) override {
-        text.append(message);
-        for (const log::LogField& field : fields) {
-            if (const auto* value = std::get_if<std::string_view>(&field.value)) text.append(" ").append(*value);
-        }
-        text.append("\n");
-    }
-    void set_level(LogLevel) override {}
-    void flush() override {}
-    std::string text;
-};
 
 std::string answer_of(std::string_view body, std::string_view status = "200 OK") {
     return "HTTP/1.1 " + std::string(status) + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
@@ -145,7 +128,7 @@ class JwksWorld {
 
     net::SimulatedNetwork network;
     metrics::Registry registry;
-    LogLines log;
+    log::LogLines log;
     int fetches = 0;
 
   private:
@@ -174,7 +157,7 @@ class JwksWorld {
         if (peer.ended()) peer.close();
     }
 
-    NoNames names_;
+    net::NoNames names_;
     limit::BucketTable table_{{.buckets_max = 4096}};
     Shared shared_;
     std::vector<std::unique_ptr<Worker>> workers_;

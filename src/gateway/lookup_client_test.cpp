@@ -11,7 +11,9 @@
 
 #include "config/load.h"
 #include "gateway/worker.h"
+#include "log/test_log.h"
 #include "net/simulated_network.h"
+#include "net/test_names.h"
 
 namespace weir::gateway {
 namespace {
@@ -31,25 +33,6 @@ limits: {CALLS: {anonymous: 1001/h, authenticated: 1002/h, superuser: 1003/h}}
 routes: [{path: "/**", http: {limit: CALLS}}]
 timeouts: {handshake: 5s, keep_alive: 5s, upstream_connect: 1s, upstream_response: 5s}
 )";
-
-class NoNames final : public net::NameTable {
-    std::vector<IpAddress> addresses_of(const std::string&) override { return {}; }
-};
-
-class LogLines final : public log::Logger {
-  public:
-    bool enabled(LogLevel) const override { return true; }
-    void write(LogLevel, std::string_view message, std::initializer_list<log::LogField> fields) override {
-        text.append(message);
-        for (const log::LogField& field : fields) {
-            if (const auto* value = std::get_if<std::string_view>(&field.value)) text.append(" ").append(*value);
-        }
-        text.append("\n");
-    }
-    void set_level(LogLevel) override {}
-    void flush() override {}
-    std::string text;
-};
 
 std::string answer_of(std::string_view body) {
     return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
@@ -132,7 +115,7 @@ class LookupWorld {
 
     net::SimulatedNetwork network;
     metrics::Registry registry;
-    LogLines log;
+    log::LogLines log;
     std::vector<std::string> questions;  // credentials, in the order in which they were asked about
 
   private:
@@ -152,7 +135,7 @@ class LookupWorld {
         if (peer.ended()) peer.close();
     }
 
-    NoNames names_;
+    net::NoNames names_;
     limit::BucketTable table_{{.buckets_max = 4096}};
     Shared shared_;
     std::shared_ptr<const config::Config> config_;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <map>
 
+#include "net/test_names.h"
 #include "store/cluster_slots.h"
 #include "store/test_host.h"
 
@@ -18,10 +19,6 @@ using std::chrono::seconds;
 const net::Endpoint kOne = *net::Endpoint::parse("10.0.0.1:6379");
 const net::Endpoint kTwo = *net::Endpoint::parse("10.0.0.2:6379");
 constexpr Nanos kTimeout = milliseconds(20);
-
-class NoNames final : public net::NameTable {
-    std::vector<IpAddress> addresses_of(const std::string&) override { return {}; }
-};
 
 class LogSpy final : public log::Logger {
   public:
@@ -120,7 +117,7 @@ class RedisStoreTest : public testing::Test {
     limit::Take other_{{1, 2}, &rule_, 1, "user:1", "b"};
     limit::Take global_{{1, 3}, &rule_, 1, "global", "all"};
     net::SimulatedNetwork network_{{.faults = {.delay_one_in = 0}, .calm = true}};
-    NoNames names_;
+    net::NoNames names_;
     LogSpy log_;
     metrics::Registry registry_;
     metrics::Shard& shard_ = registry_.new_shard();
@@ -410,7 +407,7 @@ TEST(RedisStoreHostile, EveryEventEndsOnceAndInTime) {
             if (random.one_in(50)) return "-OOM x\r\n";
             return decided(command, !random.one_in(3));
         };
-        NoNames names;
+        net::NoNames names;
         LogSpy log;
         metrics::Registry registry;
         StoreHealth health(log, "redis");

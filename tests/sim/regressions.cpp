@@ -4,6 +4,7 @@
 #include "config/load.h"
 #include "gateway/worker.h"
 #include "net/simulated_network.h"
+#include "net/test_names.h"
 #include "protocol/http/date.h"
 #include "protocol/ws/handshake.h"
 #include "wire.h"
@@ -20,10 +21,6 @@ class QuietLog final : public log::Logger {
     void write(LogLevel, std::string_view, std::initializer_list<log::LogField>) override {}
     void set_level(LogLevel) override {}
     void flush() override {}
-};
-
-class NoNames final : public net::NameTable {
-    std::vector<IpAddress> addresses_of(const std::string&) override { return {}; }
 };
 
 // One client, one backend that accepts a WebSocket and says nothing, and the gateway between them.
@@ -61,7 +58,7 @@ class GatewayRegression : public testing::Test {
 
     net::SimulatedNetwork network_{{.calm = true}};
     QuietLog log_;
-    NoNames names_;
+    net::NoNames names_;
     metrics::Registry metrics_;
     limit::BucketTable table_{{.buckets_max = 1024}};
     gateway::Shared shared_{table_, &table_, metrics_, log_, HashKey{1, 2}};

@@ -10,6 +10,7 @@
 #include "config/load.h"
 #include "gateway/worker.h"
 #include "http_client.h"
+#include "net/test_names.h"
 #include "observed_reactor.h"
 #include "scenario.h"
 #include "sim_store.h"
@@ -36,9 +37,6 @@ class Simulation {
     [[nodiscard]] const Tally& tally() const { return tally_; }
 
   private:
-    class NoNames final : public net::NameTable {
-        std::vector<IpAddress> addresses_of(const std::string&) override { return {}; }
-    };
     class NoLog final : public log::Logger {
         bool enabled(LogLevel) const override { return true; }
         void write(LogLevel, std::string_view, std::initializer_list<log::LogField>) override {}
@@ -83,7 +81,7 @@ class Simulation {
     Rng random_;
     net::SimulatedNetwork network_;
     Attention attention_;
-    NoNames names_;
+    net::NoNames names_;
     NoLog log_;
     metrics::Registry metrics_;
     limit::BucketTable table_;

@@ -6,6 +6,7 @@
 #include "config/load.h"
 #include "gateway/worker.h"
 #include "net/simulated_network.h"
+#include "net/test_names.h"
 #include "protocol/ws/handshake.h"
 #include "wire.h"
 
@@ -21,10 +22,6 @@ class QuietLog final : public log::Logger {
     void write(LogLevel, std::string_view, std::initializer_list<log::LogField>) override {}
     void set_level(LogLevel) override {}
     void flush() override {}
-};
-
-class NoNames final : public net::NameTable {
-    std::vector<IpAddress> addresses_of(const std::string&) override { return {}; }
 };
 
 // Answers at once, or when it is told to.
@@ -148,7 +145,7 @@ class WebsocketOperations : public testing::Test {
 
     net::SimulatedNetwork network_{{.calm = true}};
     QuietLog log_;
-    NoNames names_;
+    net::NoNames names_;
     metrics::Registry metrics_;
     PatientStore store_;
     gateway::Shared shared_{store_, &store_.table, metrics_, log_, HashKey{1, 2}};
