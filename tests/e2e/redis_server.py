@@ -246,7 +246,8 @@ class Cluster:
 
 
 class Proxy:
-    """Between the gateway and a server: passes bytes on, later (`delay`), or not at all (`silent`)."""
+    """Between the gateway and a server: passes bytes on, later (`delay`), or not at all (`silent`). A connection that has lost bytes is
+    half open from then on: it delivers none that come later, as TCP would not either."""
 
     def __init__(self, target):
         self.target = target
@@ -274,10 +275,12 @@ class Proxy:
                 threading.Thread(target=self._pass, args=(source, sink, slow), daemon=True).start()
 
     def _pass(self, source, sink, slow):
+        lost = False
         try:
             while data := source.recv(65536):
-                if self.silent:
-                    continue  # as a network that loses everything does
+                lost = lost or self.silent
+                if lost:
+                    continue
                 if slow and self.delay:
                     threading.Event().wait(self.delay)
                 sink.sendall(data)

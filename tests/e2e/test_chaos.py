@@ -12,7 +12,6 @@ import asyncio
 import json
 import os
 import random
-import socket
 import threading
 import time
 
@@ -40,28 +39,6 @@ SECONDS = float(os.environ.get("WEIR_CHAOS_SECONDS", 8))
 def reactor():
     """One gateway has each of the two: no need to run twice."""
     return "auto"
-
-
-class HalfOpenProxy(Proxy):
-    """A connection that has lost bytes delivers none that come later: TCP would not either."""
-
-    def _pass(self, source, sink, slow):
-        lost = False
-        try:
-            while data := source.recv(65536):
-                lost = lost or self.silent
-                if lost:
-                    continue
-                if slow and self.delay:
-                    threading.Event().wait(self.delay)
-                sink.sendall(data)
-        except OSError:
-            pass
-        for end in (source, sink):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
 
 class TimedBackend(WebsocketBackend):
@@ -254,7 +231,7 @@ def excess(came):
 class World:
     def __init__(self, weir, tmp_path, on_store_error):
         self.redis = Redis(tmp_path / "redis", "--appendonly", "yes", "--appendfsync", "always")
-        self.proxies = [HalfOpenProxy(self.redis.port) for _ in range(2)]
+        self.proxies = [Proxy(self.redis.port) for _ in range(2)]
         self.backend = TimedBackend()
         limits = {f"L_{name.upper()}": fixed(f"{COUNT}/{int(PERIOD)}s", algorithm=name) for name in ALGORITHMS}
         routes = [
