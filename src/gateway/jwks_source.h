@@ -3,8 +3,8 @@
 //
 // Fetched at the start, every `jwks_refresh`, and when a token names a key that is not there: that at most once in
 // kUnknownKeyApart, as anybody can make such tokens up. What fails is tried again after a second, then two, four, up to
-// kRetryMost; while there are keys, after kRetryMost or `jwks_refresh`, whichever is shorter. Whatever fails, the keys
-// that were fetched last serve.
+// kJwksRetryMost; while there are keys, after kJwksRetryMost or `jwks_refresh`, whichever is shorter. Whatever fails,
+// the keys that were fetched last serve.
 //
 // One worker fetches at a time: `claim` and `wait` say to whom it falls. One that does not come back (it has ended)
 // loses its claim after kJwksTimeout and a little.

@@ -1,7 +1,8 @@
 // Reads the response to a GET that Weir itself has sent: a head of bounded length, interim responses skipped, and a
 // body of bounded length, kept whole. For those who ask the application or an identity server, not for what is proxied.
 //
-// Knows nothing of sockets: bytes go in as they come, `end` when no more will. One thread's.
+// Knows nothing of sockets: bytes go in as they come, and whoever has them says when no more will (`ended_whole`). One
+// thread's.
 #pragma once
 
 #include <cstddef>

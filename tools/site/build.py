@@ -32,7 +32,7 @@ HERE = Path(__file__).resolve().parent
 HOME = "docs/README.md"
 ASSETS = ("site.css", "site.js")
 FORMATTER = HtmlFormatter(nowrap=True)
-LEXERS = {"": "text", "js": "javascript", "yml": "yaml", "nginx": "nginx"}
+LEXERS = {"": "text", "js": "javascript", "yml": "yaml"}
 SEARCHED_CHARACTERS_MAX = 4000  # of a section: what is longer is a table of keys, of which each row is found by itself
 UNBROKEN_MAX = 20  # characters of code within a text
 ROW = 9  # the level of a row among headings
